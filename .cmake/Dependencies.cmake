@@ -1,0 +1,36 @@
+# Third-party packages. Debian's packages except LibTorch, which docker/setup.sh puts into .deps/.
+find_package(Threads REQUIRED)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(spdlog 1.10 REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(PNG REQUIRED)
+find_package(JPEG REQUIRED)
+find_package(CLI11 2.1 REQUIRED)
+find_package(Protobuf 3.21 REQUIRED)
+find_package(gRPC 1.51 CONFIG REQUIRED)
+
+# LibTorch: a folder that holds include/ and lib/ (the official zip, a wheel's torch/ folder, or a
+# folder that such a wheel was installed into). Its package config insists on a CUDA toolkit for
+# CUDA wheels, so the target is defined here from the two libraries that a CPU build needs.
+if(VLASERVE_LIBTORCH_TARGETS)
+  set(VLASERVE_LIBTORCH "$ENV{VLASERVE_LIBTORCH}" CACHE PATH "LibTorch folder; empty: .deps/torch")
+  set(libtorch_candidates ${VLASERVE_LIBTORCH} ${VLASERVE_LIBTORCH}/torch)
+  if(NOT VLASERVE_LIBTORCH)
+    set(libtorch_candidates ${CMAKE_SOURCE_DIR}/.deps/torch/torch)
+  endif()
+  find_path(LIBTORCH_INCLUDE torch/csrc/jit/api/module.h PATHS ${libtorch_candidates}
+    PATH_SUFFIXES include NO_DEFAULT_PATH)
+  find_library(LIBTORCH_CPU torch_cpu PATHS ${libtorch_candidates} PATH_SUFFIXES lib NO_DEFAULT_PATH)
+  find_library(LIBTORCH_C10 c10 PATHS ${libtorch_candidates} PATH_SUFFIXES lib NO_DEFAULT_PATH)
+  if(NOT LIBTORCH_INCLUDE OR NOT LIBTORCH_CPU OR NOT LIBTORCH_C10)
+    message(FATAL_ERROR "LibTorch not found in: ${libtorch_candidates}. "
+      "Run docker/setup.sh, or point VLASERVE_LIBTORCH at a folder with include/ and lib/.")
+  endif()
+
+  add_library(vlaserve_libtorch INTERFACE)
+  # -idirafter: LibTorch ships protobuf and fmt headers that must never win over Debian's.
+  target_compile_options(vlaserve_libtorch INTERFACE
+    "SHELL:-idirafter ${LIBTORCH_INCLUDE}"
+    "SHELL:-idirafter ${LIBTORCH_INCLUDE}/torch/csrc/api/include")
+  target_link_libraries(vlaserve_libtorch INTERFACE ${LIBTORCH_CPU} ${LIBTORCH_C10} Threads::Threads)
+endif()
