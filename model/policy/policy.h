@@ -15,15 +15,9 @@
 #include "model/checkpoint/geometry.h"
 #include "model/io/status.h"
 #include "model/settings/policy_settings.h"
+#include "model/transforms/image.h"
 
 namespace vlaserve {
-
-// An 8-bit RGB picture: height × width × 3 bytes, rows from the top, no padding.
-struct RgbImage {
-  uint32_t height = 0;
-  uint32_t width = 0;
-  std::vector<uint8_t> pixels;
-};
 
 // What a robot saw, before any transform.
 struct Observation {
