@@ -39,6 +39,16 @@ class WritableFile {
   virtual Status Commit() = 0;
 };
 
+// Room on disk for what does not fit into memory: a file without a name, gone with the object (or
+// the process). Not thread-safe.
+class ScratchFile {
+ public:
+  virtual ~ScratchFile() = default;
+  virtual Status Append(std::span<const std::byte> bytes) = 0;
+  // What was appended; outlives this object. Nothing may be appended afterwards.
+  virtual Result<std::shared_ptr<const MappedFile>> Map() = 0;
+};
+
 // Thread-safe.
 class FileSystem {
  public:
@@ -48,6 +58,7 @@ class FileSystem {
   // The whole file; kUnreadable if it is larger than `max_bytes`.
   virtual Result<std::string> Read(const std::string& path, size_t max_bytes) = 0;
   virtual Result<std::unique_ptr<WritableFile>> CreateAtomically(const std::string& path) = 0;
+  virtual Result<std::unique_ptr<ScratchFile>> CreateScratch(const std::string& directory) = 0;
   virtual bool IsFile(const std::string& path) = 0;
   virtual bool IsDirectory(const std::string& path) = 0;
   // Names (not paths) of the entries of a directory, sorted.

@@ -31,6 +31,8 @@ struct TensorView {
 
   int64_t numel() const;
   // The elements converted to float / double / int64 (copies; any numeric dtype, BOOL as 0 or 1).
+  // ToInts truncates floating-point elements toward zero; NaN gives 0, what is out of range the
+  // nearest int64.
   std::vector<float> ToFloats() const;
   std::vector<double> ToDoubles() const;
   std::vector<int64_t> ToInts() const;
@@ -84,6 +86,7 @@ class SafetensorsWriter {
 
  private:
   SafetensorsWriter() = default;
+  std::string path_;
   std::unique_ptr<WritableFile> file_;
   uint64_t expected_ = 0;
   uint64_t written_ = 0;
