@@ -29,8 +29,9 @@ struct Checkpoint {
   // "paligemma_with_expert.paligemma.model.language_model.embed_tokens.weight"; lm_heads are not in
   // here. Views into `file`.
   std::map<std::string, TensorView> tensors;
-  // Policy settings that the checkpoint itself brings: policy.json beside it, or what LeRobot's
-  // config.json and processors say. Unset: the caller must name a policy.
+  // The settings to use, fitted to `geometry` (FitSettingsToModel): those given to OpenCheckpoint,
+  // else what the checkpoint itself brings: policy.json beside it, else what LeRobot's config.json
+  // and processor files say. Unset: the caller must name a policy.
   std::optional<PolicySettings> settings;
 };
 
@@ -53,10 +54,18 @@ struct LinearInfo {
 };
 std::vector<LinearInfo> ReferenceLinears(const Geometry& geometry);
 
-// Reads and checks a checkpoint directory: type detection, renaming, all shapes, all tensors
-// present, none of the wrong type's. `policy`, if given, decides what tensors and the files beside
-// them cannot tell (horizon, prompt slots); where the checkpoint says otherwise it is an error that
-// names both. Errors name directory, tensor, expected and found.
+// Reads and checks a checkpoint directory: type detection, renaming, all shapes and dtypes (F32,
+// BF16, F16), all tensors present, none of the wrong type's, none unknown. Weights are not read:
+// NaN and Inf are found by the exporter, which passes over every byte anyway.
+//
+// What tensors cannot tell comes from geometry.json, else config.json (openpi's or LeRobot's), else
+// from the settings: horizon, prompt slots, SigLIP heads (else 16). `policy`, if given, is what the
+// user named; where it says otherwise than the checkpoint, that is an error with both numbers
+// (kInvalidArgument), except for the sizes of named policies (PolicySettings::checkpoint_wins).
+//
+// Errors name directory or file, tensor, expected and found: kNotFound without weights,
+// kUnsupported for formats that are recognised and refused (with what to do instead), else
+// kUnreadable.
 Result<Checkpoint> OpenCheckpoint(FileSystem& files, const std::string& directory,
                                   const std::optional<PolicySettings>& policy);
 
