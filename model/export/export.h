@@ -3,12 +3,12 @@
 // This header is free of LibTorch.
 #pragma once
 
-#include <functional>
+#include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "model/io/file_system.h"
+#include "model/io/progress.h"
 #include "model/io/status.h"
 #include "model/settings/policy_settings.h"
 
@@ -33,9 +33,6 @@ struct ExportSummary {
   int64_t bytes = 0;  // of the archive
   std::string archive_sha256;
 };
-
-// One line of progress for people.
-using ProgressSink = std::function<void(std::string_view)>;
 
 // Reads the checkpoint through a mapping and streams the archive: anonymous memory stays well under
 // 1 GB whatever the size. Errors: those of OpenCheckpoint, LoadNormStats, the tokenizer reader, the
