@@ -12,23 +12,15 @@
 #include <string_view>
 #include <vector>
 
+#include "model/archive/archive_tables.h"
 #include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/geometry.h"
 #include "model/checkpoint/norm_stats.h"
-#include "model/io/dtype.h"
 #include "model/io/file_system.h"
 #include "model/io/status.h"
 #include "model/settings/policy_settings.h"
 
 namespace vlaserve {
-
-struct TensorDigest {
-  DType dtype = DType::kF32;
-  std::vector<int64_t> shape;
-  uint64_t bytes = 0;
-  std::string sha256;
-  uint32_t crc32c = 0;
-};
 
 struct ArchiveModule;  // model/archive/module.h
 
@@ -54,8 +46,13 @@ class Archive {
   // Identifies the weights (digests.json).
   const std::string& archive_sha256() const;
 
-  // Every weight byte against digests.json: the names of tensors that differ, with what differs;
-  // empty if all agree.
+  // Signatures of the module's methods, in FORMAT.md's order.
+  const std::vector<std::string>& methods() const;
+  // export.json as written by the exporter; empty if there is none. Informative.
+  const std::string& export_json() const;
+
+  // Every weight byte against digests.json, and every other record against its CRC-32: what
+  // differs, by name of tensor or record; empty if all agree.
   Result<std::vector<std::string>> Verify() const;
 
   // Tells the kernel that the pages of a tensor (by name) are not needed any more; best effort.
