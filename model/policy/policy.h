@@ -29,9 +29,9 @@ struct Observation {
 struct InferOptions {
   // Noise comes from `noise` if not empty (horizon × action_dim values in model space), else from
   // `seed`, else from a seed drawn by the caller of Infer; both at once are an error.
-  std::optional<uint64_t> seed;
-  std::vector<float> noise;
-  std::optional<int64_t> num_steps;  // 1..100; unset: the policy's default
+  std::optional<uint64_t> seed = std::nullopt;
+  std::vector<float> noise = {};
+  std::optional<int64_t> num_steps = std::nullopt;  // 1..100; unset: the policy's default
 };
 
 // Wall-clock time of the stages, milliseconds.
@@ -61,13 +61,16 @@ struct ExactSavings {
 };
 
 enum class ComputeDtype { kFloat32, kBfloat16 };
-enum class RopeInvFreq { kExact, kBf16Rounded };
 
 struct PolicyOptions {
   ComputeDtype compute_dtype = ComputeDtype::kFloat32;
-  RopeInvFreq rope_inv_freq = RopeInvFreq::kExact;
-  std::optional<TimeSteps> time_steps;  // unset: as the policy settings say
-  ExactSavings savings;
+  // Unset: as the policy settings say; where they do not, the exact frequencies.
+  std::optional<RopeInvFreq> rope_inv_freq = std::nullopt;
+  // Unset: as the policy settings say.
+  std::optional<TimeSteps> time_steps = std::nullopt;
+  // Of requests that do not say; unset: as the policy settings say.
+  std::optional<int64_t> num_steps = std::nullopt;
+  ExactSavings savings = {};
 };
 
 // Called between stages and denoise steps; a failure ends the inference with that Status.

@@ -1,0 +1,106 @@
+#include "model/policy/load.h"
+
+#include <functional>
+#include <string>
+#include <utility>
+
+#include <ATen/ATen.h>
+#include <torch/csrc/jit/api/module.h>
+
+#include "model/archive/module.h"
+#include "model/policy/torch_error.h"
+
+namespace vlaserve {
+namespace {
+
+constexpr std::string_view kRopeBuffer = "rope_inv_freq";
+
+// `visit(name, tensor)` for every tensor attribute below `module`; a tensor that it returns
+// replaces the attribute of this instance (class types are shared, slots are not).
+using TensorVisitor = std::function<at::Tensor(const std::string& name, const at::Tensor& tensor)>;
+
+void ReplaceTensors(const torch::jit::Module& module, const std::string& prefix,
+                    const TensorVisitor& visit) {
+  const auto object = module._ivalue();
+  for (size_t slot = 0; slot < object->slots().size(); ++slot) {
+    const c10::IValue& value = object->getSlot(slot);
+    if (!value.isTensor()) continue;
+    const at::Tensor tensor = value.toTensor();
+    if (!tensor.defined()) continue;
+    at::Tensor replacement = visit(prefix + object->type()->getAttributeName(slot), tensor);
+    if (replacement.defined()) object->setSlot(slot, std::move(replacement));
+  }
+  for (const auto& [name, child] : module.named_children()) {
+    ReplaceTensors(child, prefix + name + ".", visit);
+  }
+}
+
+bool IsFloat(at::ScalarType type) {
+  return type == at::kFloat || type == at::kBFloat16 || type == at::kHalf || type == at::kDouble;
+}
+
+DType FromScalarType(at::ScalarType type) {
+  switch (type) {
+    case at::kBFloat16:
+      return DType::kBF16;
+    case at::kHalf:
+      return DType::kF16;
+    case at::kDouble:
+      return DType::kF64;
+    default:
+      return DType::kF32;
+  }
+}
+
+}  // namespace
+
+bool IsFloat32Island(std::string_view name) {
+  if (!name.starts_with("paligemma_with_expert.")) return true;
+  // openpi's own rule: parameters whose names contain one of these (gemma_pytorch.py,
+  // `to_bfloat16_for_selected_params`). "model.norm" is both stacks' final norm.
+  for (const std::string_view part :
+       {"vision_tower.vision_model.embeddings.patch_embedding.",
+        "vision_tower.vision_model.embeddings.position_embedding.", "input_layernorm",
+        "post_attention_layernorm", "model.norm"}) {
+    if (name.find(part) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
+DType WantedDtype(std::string_view name, DType stored, const RunOptions& options) {
+  const bool adarms_dense = name.find("gemma_expert.model.") != std::string_view::npos &&
+                            name.find("norm.dense.") != std::string_view::npos;
+  if (adarms_dense && options.savings.step_table && stored != DType::kF64) return stored;
+  if (options.compute_dtype == ComputeDtype::kFloat32 || IsFloat32Island(name)) return DType::kF32;
+  return DType::kBF16;
+}
+
+Result<LoadSummary> LoadWeights(Archive& archive, const RunOptions& options) {
+  return CatchTorchErrors(
+      archive.path() + ": converting the weights", [&]() -> Result<LoadSummary> {
+        c10::InferenceMode inference;
+        LoadSummary summary;
+        ReplaceTensors(archive.module().module, "",
+                       [&](const std::string& name, const at::Tensor& tensor) -> at::Tensor {
+                         if (name == kRopeBuffer) {
+                           if (options.rope_inv_freq == RopeInvFreq::kExact) return {};
+                           return tensor.to(at::kBFloat16).to(at::kFloat);
+                         }
+                         if (!IsFloat(tensor.scalar_type())) return {};
+                         const DType stored = FromScalarType(tensor.scalar_type());
+                         const DType wanted = WantedDtype(name, stored, options);
+                         if (wanted == stored) {
+                           summary.mapped_bytes += static_cast<int64_t>(tensor.nbytes());
+                           return {};
+                         }
+                         at::Tensor converted =
+                             tensor.to(wanted == DType::kBF16 ? at::kBFloat16 : at::kFloat);
+                         summary.converted_bytes += static_cast<int64_t>(converted.nbytes());
+                         archive.ReleasePages(name);
+                         return converted;
+                       });
+        return summary;
+      });
+}
+
+}  // namespace vlaserve
