@@ -26,7 +26,6 @@ log=build/demo/server.log
 bash docker/setup.sh
 
 echo "== build"
-export CCACHE_SLOPPINESS=pch_defines,time_macros
 cmake --preset release >/dev/null
 cmake --build --preset release --target vlaserve -- --quiet
 
