@@ -31,9 +31,9 @@ Result<std::vector<double>> ParseNumberList(std::string_view text) {
     const std::string_view item = WithoutSpaces(text.substr(begin, comma - begin));
     double number = 0;
     const auto [end, error] = std::from_chars(item.data(), item.data() + item.size(), number);
-    if (error != std::errc{} || end != item.data() + item.size() || !std::isfinite(number)) {
-      return Invalid("--state: expected finite numbers separated by commas, found \"" +
-                     std::string(item) + "\" at position " + std::to_string(numbers.size()));
+    if (error != std::errc{} || end != item.data() + item.size()) {
+      return Invalid("--state: expected numbers separated by commas, found \"" + std::string(item) +
+                     "\" at position " + std::to_string(numbers.size()));
     }
     numbers.push_back(number);
     begin = comma + 1;

@@ -19,7 +19,8 @@ namespace vlaserve {
 // "wrist_image=frame.png" → {"wrist_image", "frame.png"}.
 Result<std::pair<std::string, std::string>> ParseNamedFile(std::string_view text);
 
-// "0.1,-2,3e-4": finite numbers, separated by commas; spaces around them are allowed.
+// "0.1,-2,3e-4": numbers separated by commas; spaces around them are allowed. What is not finite
+// ("nan", "inf") is passed on: the server is the one to judge.
 Result<std::vector<double>> ParseNumberList(std::string_view text);
 
 // --policy: the name of an embedded policy, or the path of a settings file (anything that ends with

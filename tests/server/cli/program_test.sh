@@ -307,6 +307,10 @@ serve_part() {
   says err INVALID_ARGUMENT prompt
   expect 1 "${ask[@]}" --prompt "$prompt" --num-steps 1000
   says err INVALID_ARGUMENT num_steps
+  expect 1 "${ask[@]:0:7}" --prompt "$prompt" --state "nan,${state#*,}"
+  says err INVALID_ARGUMENT state
+  expect 1 "${ask[@]:0:7}" --prompt "$prompt" --state 1,2
+  says err INVALID_ARGUMENT state
   silent out
   local pictures
   pictures=$(for name in image wrist_image; do

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include <spdlog/spdlog.h>
+
 #include "model/archive/archive.h"
 #include "model/policy/create_policy.h"
 #include "model/policy/runtime.h"
@@ -18,6 +20,7 @@ void RequireOk(const Status& status) {
 }  // namespace
 
 ServedPolicy::ServedPolicy(ExportOptions options) {
+  spdlog::set_level(spdlog::level::warn);
   RequireOk(InitializeRuntime(0));
   options.out = directory_.File("policy.pt");
   RequireOk(ExportPolicy(PosixFileSystem(), options, [](std::string_view) {}).status());
