@@ -178,8 +178,10 @@ TEST_CASE("archive: methods that are missing or changed are refused") {
   constexpr const char* kCode = "code/__torch__.py";
   CHECK_THAT(FailureWith({{kCode, Edited(kCode, "def embed_prompt(", "def embed_text(")}}),
              ContainsText("embed_prompt"));
-  CHECK_THAT(FailureWith({{kCode, Edited(kCode, "pixels: Tensor", "pixels: Optional[Tensor]")}}),
-             ContainsText("Optional[Tensor]"));
+  CHECK_THAT(
+      FailureWith({{kCode, Edited(kCode, "pixels: Tensor", "pixels: Tensor, more: int=0")}}),
+      ContainsText("the module's method is encode_images(pixels: Tensor, more: int) -> Tensor") &&
+          ContainsText("expected encode_images(pixels: Tensor) -> Tensor"));
 }
 
 TEST_CASE("archive: tables that do not belong to the module are refused") {
