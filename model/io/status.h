@@ -72,10 +72,8 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value)
-      : state_(std::in_place_index<1>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
-  Result(Status status)
-      : state_(std::in_place_index<0>, std::move(status)) {  // NOLINT(google-explicit-constructor)
+  Result(T value) : state_(std::in_place_index<1>, std::move(value)) {}
+  Result(Status status) : state_(std::in_place_index<0>, std::move(status)) {
     assert(!std::get<0>(state_).ok());
   }
 

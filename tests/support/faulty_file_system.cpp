@@ -1,6 +1,9 @@
 #include "tests/support/faulty_file_system.h"
 
+#include <csignal>
 #include <utility>
+
+#include <unistd.h>
 
 namespace vlaserve {
 namespace {
@@ -25,10 +28,9 @@ class FaultyWritableFile : public WritableFile {
       : files_(files), path_(std::move(path)), real_(std::move(real)) {}
 
   Status Append(std::span<const std::byte> bytes) override {
-    const Status status = files_.Change(path_);
-    if (status.ok()) return real_->Append(bytes);
-    VLASERVE_RETURN_IF_ERROR(real_->Append(bytes.first(bytes.size() / 2)));
-    return status;
+    VLASERVE_RETURN_IF_ERROR(
+        files_.Change(path_, [&] { return real_->Append(bytes.first(bytes.size() / 2)); }));
+    return real_->Append(bytes);
   }
 
   Status Commit() override {
@@ -59,9 +61,18 @@ class FaultyScratchFile : public ScratchFile {
   std::unique_ptr<ScratchFile> real_;
 };
 
-Status FaultyFileSystem::Change(const std::string& path) {
-  if (operations_++ < fail_from_) return Status::Ok();
+Status FaultyFileSystem::Change(const std::string& path, const std::function<Status()>& halfway) {
+  VLASERVE_RETURN_IF_ERROR(Writable(path));
+  const size_t operation = operations_++;
+  if (operation != kill_at_ && operation < fail_from_) return Status::Ok();
+  if (halfway) VLASERVE_RETURN_IF_ERROR(halfway());
+  if (operation == kill_at_) ::kill(::getpid(), SIGKILL);
   return {StatusCode::kIo, path + ": cannot write: No space left on device"};
+}
+
+Status FaultyFileSystem::Writable(const std::string& path) const {
+  if (!read_only_) return Status::Ok();
+  return {StatusCode::kIo, path + ": cannot write: Read-only file system"};
 }
 
 std::string FaultyFileSystem::Damaged(const std::string& path, std::string content) const {
@@ -76,12 +87,22 @@ std::string FaultyFileSystem::Damaged(const std::string& path, std::string conte
   return content;
 }
 
-Result<std::shared_ptr<const MappedFile>> FaultyFileSystem::Map(const std::string& path) {
-  VLASERVE_ASSIGN_OR_RETURN(auto mapped, real_.Map(path));
+Result<std::shared_ptr<const MappedFile>> FaultyFileSystem::DamagedMap(
+    const std::string& path, std::shared_ptr<const MappedFile> mapped) {
   if (!truncations_.contains(path) && !flips_.contains(path)) return mapped;
   const auto bytes = mapped->bytes();
   std::string content(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   return {std::make_shared<const MemoryFile>(Damaged(path, std::move(content)))};
+}
+
+Result<std::shared_ptr<const MappedFile>> FaultyFileSystem::Map(const std::string& path) {
+  VLASERVE_ASSIGN_OR_RETURN(auto mapped, real_.Map(path));
+  return DamagedMap(path, std::move(mapped));
+}
+
+Result<std::shared_ptr<const MappedFile>> FaultyFileSystem::MapEntry(const std::string& path) {
+  VLASERVE_ASSIGN_OR_RETURN(auto mapped, real_.MapEntry(path));
+  return DamagedMap(path, std::move(mapped));
 }
 
 Result<std::string> FaultyFileSystem::Read(const std::string& path, size_t max_bytes) {
@@ -104,6 +125,39 @@ Result<std::unique_ptr<ScratchFile>> FaultyFileSystem::CreateScratch(const std::
 Status FaultyFileSystem::CreateDirectories(const std::string& path) {
   VLASERVE_RETURN_IF_ERROR(Change(path));
   return real_.CreateDirectories(path);
+}
+
+Status FaultyFileSystem::CreatePrivateDirectories(const std::string& path) {
+  VLASERVE_RETURN_IF_ERROR(Change(path));
+  return real_.CreatePrivateDirectories(path);
+}
+
+Result<std::unique_ptr<WritableFile>> FaultyFileSystem::CreateEntry(const std::string& path,
+                                                                    uint64_t bytes) {
+  VLASERVE_RETURN_IF_ERROR(Change(path));
+  VLASERVE_ASSIGN_OR_RETURN(auto real, real_.CreateEntry(path, bytes));
+  return {std::make_unique<FaultyWritableFile>(*this, path, std::move(real))};
+}
+
+Result<bool> FaultyFileSystem::RemoveUnused(const std::string& path) {
+  VLASERVE_RETURN_IF_ERROR(Writable(path));
+  return real_.RemoveUnused(path);
+}
+
+Status FaultyFileSystem::Remove(const std::string& path) {
+  VLASERVE_RETURN_IF_ERROR(Writable(path));
+  return real_.Remove(path);
+}
+
+Status FaultyFileSystem::Touch(const std::string& path) {
+  VLASERVE_RETURN_IF_ERROR(Writable(path));
+  return real_.Touch(path);
+}
+
+Result<std::unique_ptr<FileLock>> FaultyFileSystem::Lock(const std::string& path,
+                                                         std::chrono::milliseconds timeout) {
+  VLASERVE_RETURN_IF_ERROR(Change(path));
+  return real_.Lock(path, timeout);
 }
 
 }  // namespace vlaserve

@@ -1,6 +1,5 @@
 #include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
@@ -15,8 +14,9 @@ namespace {
 template <typename T>
 class Unaligned {
  public:
-  Unaligned(DType dtype, const std::vector<T>& values) : storage_(1 + values.size() * sizeof(T)) {
-    if (!values.empty()) std::memcpy(&storage_[1], values.data(), values.size() * sizeof(T));
+  Unaligned(DType dtype, const std::vector<T>& values) : storage_(1) {
+    const auto bytes = std::as_bytes(std::span(values));
+    storage_.insert(storage_.end(), bytes.begin(), bytes.end());
     view_.dtype = dtype;
     view_.shape = {static_cast<int64_t>(values.size())};
     view_.bytes = std::span<const std::byte>(storage_).subspan(1);
