@@ -55,7 +55,7 @@ const std::vector<std::string>& Archive::methods() const { return impl_->methods
 const std::string& Archive::export_json() const { return impl_->contents.export_json; }
 ArchiveModule& Archive::module() { return impl_->module; }
 
-Result<std::vector<std::string>> Archive::Verify() const {
+std::vector<std::string> Archive::Verify() const {
   return FindDifferences(impl_->records, impl_->contents.digests, impl_->tensors);
 }
 

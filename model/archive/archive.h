@@ -53,7 +53,7 @@ class Archive {
 
   // Every weight byte against digests.json, and every other record against its CRC-32: what
   // differs, by name of tensor or record; empty if all agree.
-  Result<std::vector<std::string>> Verify() const;
+  std::vector<std::string> Verify() const;
 
   // Tells the kernel that the pages of a tensor (by name) are not needed any more; best effort.
   void ReleasePages(const std::string& tensor) const;

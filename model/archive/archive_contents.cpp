@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "model/checkpoint/geometry_json.h"
+#include "model/io/json.h"
 #include "model/io/safetensors.h"
 
 namespace vlaserve {
@@ -127,6 +128,8 @@ Result<ArchiveContents> Read(const ArchiveRecords& records) {
 
   if (records.Find("extra/export.json") != nullptr) {
     VLASERVE_ASSIGN_OR_RETURN(contents.export_json, ReadExtra(records, "export.json"));
+    VLASERVE_RETURN_IF_ERROR(
+        ParseJson(contents.export_json, Origin(records, "export.json")).status());
   }
   return contents;
 }

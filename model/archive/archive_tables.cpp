@@ -59,7 +59,14 @@ Result<TensorDigest> ReadDigest(JsonObject& object) {
   return digest;
 }
 
-std::string ArchiveSha256(const std::map<std::string, TensorDigest>& digests) {
+}  // namespace
+
+TensorDigest DigestTensor(const TensorView& tensor) {
+  return {tensor.dtype, tensor.shape, tensor.bytes.size(), Sha256Hex(tensor.bytes),
+          Crc32c(tensor.bytes)};
+}
+
+std::string WeightsSha256(const std::map<std::string, TensorDigest>& digests) {
   std::string lines;
   for (const auto& [name, digest] : digests) {
     std::string shape;
@@ -73,7 +80,32 @@ std::string ArchiveSha256(const std::map<std::string, TensorDigest>& digests) {
   return Sha256Hex(lines);
 }
 
-}  // namespace
+std::string DigestsToJson(const std::map<std::string, TensorDigest>& digests) {
+  nlohmann::ordered_json tensors = nlohmann::ordered_json::object();
+  for (const auto& [name, digest] : digests) {
+    tensors[name] = {{"dtype", DTypeName(digest.dtype)},
+                     {"shape", digest.shape},
+                     {"bytes", digest.bytes},
+                     {"sha256", digest.sha256},
+                     {"crc32c", digest.crc32c}};
+  }
+  const nlohmann::ordered_json root = {{"format", kFormat},
+                                       {"tensors", std::move(tensors)},
+                                       {"archive_sha256", WeightsSha256(digests)}};
+  return root.dump(1) + "\n";
+}
+
+std::string LinearsToJson(const std::vector<LinearInfo>& linears) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const LinearInfo& linear : linears) {
+    list.push_back({{"name", linear.name},
+                    {"in", linear.in_features},
+                    {"out", linear.out_features},
+                    {"bias", linear.bias},
+                    {"live", linear.live}});
+  }
+  return nlohmann::ordered_json{{"format", kFormat}, {"linears", std::move(list)}}.dump(1) + "\n";
+}
 
 Result<Digests> ParseDigests(std::string_view json_text, std::string_view origin) {
   VLASERVE_ASSIGN_OR_RETURN(const nlohmann::json json, ParseJson(json_text, origin));
@@ -90,7 +122,7 @@ Result<Digests> ParseDigests(std::string_view json_text, std::string_view origin
   }
   VLASERVE_ASSIGN_OR_RETURN(digests.archive_sha256, root.String("archive_sha256"));
   VLASERVE_RETURN_IF_ERROR(root.RejectUnknownKeys());
-  const std::string expected = ArchiveSha256(digests.tensors);
+  const std::string expected = WeightsSha256(digests.tensors);
   if (digests.archive_sha256 != expected) {
     return root.Error("archive_sha256", "does not belong to the tensors listed; expected " +
                                             expected + ", found " + digests.archive_sha256);

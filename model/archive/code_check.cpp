@@ -187,7 +187,7 @@ Status CheckCode(const std::string& path, const std::string& import_path,
     return {StatusCode::kUnreadable,
             where + ", line " + std::to_string(finding->line) + ": " + finding->what};
   } catch (const std::exception& error) {
-    return TorchFailure(error, where);
+    return TorchFailure(StatusCode::kUnreadable, where, error);
   }
 }
 

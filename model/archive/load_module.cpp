@@ -239,7 +239,7 @@ Result<torch::jit::Module> LoadModule(const ArchiveRecords& records) {
   } catch (const Refusal& refusal) {
     return Status(StatusCode::kUnreadable, records.path() + ": record data.pkl: " + refusal.what());
   } catch (const std::exception& error) {
-    return TorchFailure(error, records.path());
+    return TorchFailure(StatusCode::kUnreadable, records.path() + ": LibTorch refuses it", error);
   }
 }
 

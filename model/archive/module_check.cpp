@@ -1,6 +1,5 @@
 #include "model/archive/module_check.h"
 
-#include <exception>
 #include <optional>
 #include <utility>
 
@@ -149,12 +148,14 @@ Status CheckMethods(const torch::jit::Module& module, PolicyType type, const std
 Result<TensorBytes> CheckStoredTensors(const torch::jit::Module& module, const Digests& digests,
                                        const std::string& path) {
   TensorBytes tensors;
-  try {
-    const Status status = Collect(module, "", digests, tensors);
-    if (!status.ok()) return status.WithContext(path);
-  } catch (const std::exception& error) {
-    return TorchFailure(error, path);
-  }
+  const Status collected = CatchTorchErrors(
+      path,
+      [&] {
+        const Status status = Collect(module, "", digests, tensors);
+        return status.ok() ? status : status.WithContext(path);
+      },
+      StatusCode::kUnreadable);
+  VLASERVE_RETURN_IF_ERROR(collected);
   for (const auto& [name, digest] : digests.tensors) {
     if (!tensors.contains(name)) {
       return Status(StatusCode::kUnreadable, path + ": tensor " + name + " (" +

@@ -1,11 +1,10 @@
 #include "model/archive/operator_check.h"
 
-#include <exception>
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include <torch/csrc/jit/api/compilation_unit.h>
@@ -14,6 +13,7 @@
 #include <torch/csrc/jit/passes/inliner.h>
 
 #include "model/archive/operator_allow_list.h"
+#include "model/archive/stored_writes.h"
 #include "model/archive/torch_errors.h"
 
 namespace vlaserve {
@@ -58,150 +58,24 @@ class SizeEstimate {
   std::map<const GraphFunction*, uint64_t> sizes_;
 };
 
-// The function that a call node runs and its arguments; null for everything else and for calls
-// through an interface.
-GraphFunction* Callee(Node& node) {
-  const bool call = node.kind() == prim::CallMethod || node.kind() == prim::CallFunction;
-  return call ? tryToGraphFunction(&node) : nullptr;
+// TorchScript believes an unchecked_cast: a value that is not what it says sends the interpreter to
+// attributes or tuple elements that are not there. What compilers write narrows an Optional, whose
+// values are checked where they are used.
+bool CastAllowed(const Node& cast) {
+  const c10::TypePtr& from = cast.input()->type();
+  const c10::TypePtr& to = cast.output()->type();
+  if (*from == *to || to->kind() == c10::TypeKind::NoneType) return true;
+  const auto optional = from->cast<c10::OptionalType>();
+  return optional != nullptr && *optional->getElementType() == *to;
 }
-at::ArrayRef<Value*> CallArguments(Node& call) {
-  return call.inputs().slice(call.kind() == prim::CallFunction ? 1 : 0);
-}
 
-// Finds operators that write into what an attribute or constant holds.
-//
-// A value is "stored" if it may share memory with an attribute or a tensor constant; a parameter is
-// if any call passes such a value. The marks only grow, so walking all functions until nothing
-// changes ends; then the writes are looked for.
-class StoredWrites {
- public:
-  void Mark(const std::vector<GraphFunction*>& functions) {
-    do {
-      changed_ = false;
-      for (GraphFunction* function : functions) Mark(*function->graph()->block());
-    } while (changed_);
-  }
-
-  // The first such operator; null if there is none.
-  const Node* Find(Block& block) const {
-    for (Node* node : block.nodes()) {
-      for (Block* inner : node->blocks()) {
-        if (const Node* found = Find(*inner)) return found;
-      }
-      const c10::FunctionSchema* schema = node->maybeSchema();
-      if (schema == nullptr) continue;
-      for (size_t i = 0; i < node->inputs().size(); ++i) {
-        const c10::AliasInfo* alias = AliasOf(*schema, i);
-        if (alias != nullptr && alias->isWrite() && Stored(node->input(i)) &&
-            node->input(i)->type()->kind() == c10::TypeKind::TensorType) {
-          return node;
-        }
-      }
-    }
-    return nullptr;
-  }
-
- private:
-  static bool HoldsMemory(const Value& value) {
-    switch (value.type()->kind()) {
-      case c10::TypeKind::ClassType:  // modules: their attributes are marked where they are read
-      case c10::TypeKind::IntType:
-      case c10::TypeKind::FloatType:
-      case c10::TypeKind::BoolType:
-      case c10::TypeKind::NumberType:
-      case c10::TypeKind::StringType:
-      case c10::TypeKind::NoneType:
-      case c10::TypeKind::DeviceObjType:
-        return false;
-      default:
-        return true;
-    }
-  }
-
-  // Null for the variable arguments of aten::format and its like, too.
-  static const c10::AliasInfo* AliasOf(const c10::FunctionSchema& schema, size_t argument) {
-    if (argument >= schema.arguments().size()) return nullptr;
-    return schema.arguments()[argument].alias_info();
-  }
-
-  bool Stored(const Value* value) const { return stored_.contains(value); }
-  void Store(const Value* value) {
-    if (HoldsMemory(*value)) changed_ = stored_.insert(value).second || changed_;
-  }
-  void StoreAll(at::ArrayRef<Value*> from, at::ArrayRef<Value*> to) {
-    for (size_t i = 0; i < from.size() && i < to.size(); ++i) {
-      if (Stored(from[i])) Store(to[i]);
-    }
-  }
-
-  void Mark(Block& block) {
-    for (Node* node : block.nodes()) {
-      switch (node->kind()) {
-        case prim::GetAttr:
-        case prim::Constant:
-          for (const Value* output : node->outputs()) Store(output);
-          break;
-        case prim::If:
-          for (Block* inner : node->blocks()) {
-            Mark(*inner);
-            StoreAll(inner->outputs(), node->outputs());
-          }
-          break;
-        case prim::Loop: {
-          Block* body = node->blocks().at(0);
-          // Loop inputs: trip count, condition, carried values; body inputs: index, carried
-          // values; body outputs: condition, carried values.
-          StoreAll(node->inputs().slice(2), body->inputs().slice(1));
-          Mark(*body);
-          StoreAll(body->outputs().slice(1), body->inputs().slice(1));
-          StoreAll(body->outputs().slice(1), node->outputs());
-          StoreAll(node->inputs().slice(2), node->outputs());
-          break;
-        }
-        case prim::CallMethod:
-        case prim::CallFunction:
-          if (GraphFunction* callee = Callee(*node)) {
-            StoreAll(CallArguments(*node), callee->graph()->inputs());
-            StoreAll(callee->graph()->outputs(), node->outputs());
-          }
-          break;
-        default:
-          MarkOperator(*node);
-      }
-    }
-  }
-
-  void MarkOperator(Node& node) {
-    const c10::FunctionSchema* schema = node.maybeSchema();
-    bool any_stored = false;
-    for (size_t i = 0; i < node.inputs().size(); ++i) {
-      if (!Stored(node.input(i))) continue;
-      // Without a schema (tuples, lists, unpacking): assume that the outputs share memory.
-      any_stored = any_stored || schema == nullptr || node.kind().is_prim() ||
-                   AliasOf(*schema, i) != nullptr;
-    }
-    if (!any_stored) return;
-    for (const Value* output : node.outputs()) Store(output);
-    if (schema == nullptr) return;
-    // append(list, stored tensor) makes the list hold stored memory.
-    for (size_t i = 0; i < node.inputs().size(); ++i) {
-      const c10::AliasInfo* alias = AliasOf(*schema, i);
-      if (alias != nullptr && alias->isWrite() &&
-          node.input(i)->type()->kind() != c10::TypeKind::TensorType) {
-        Store(node.input(i));
-      }
-    }
-  }
-
-  std::unordered_set<const Value*> stored_;
-  bool changed_ = false;
-};
-
-const Node* FindRefused(Block& block) {
+// The first node below `block` that `refused` is true for; null if there is none.
+template <typename Predicate>
+const Node* FindNode(Block& block, const Predicate& refused) {
   for (Node* node : block.nodes()) {
-    if (Callee(*node) == nullptr && !OperatorAllowed(node->kind().toQualString())) return node;
+    if (refused(*node)) return node;
     for (Block* inner : node->blocks()) {
-      if (const Node* found = FindRefused(*inner)) return found;
+      if (const Node* found = FindNode(*inner, refused)) return found;
     }
   }
   return nullptr;
@@ -214,21 +88,31 @@ std::optional<std::string> CheckFunctions(const std::vector<GraphFunction*>& fun
   };
   SizeEstimate sizes;
   for (GraphFunction* function : functions) {
-    if (const Node* node = FindRefused(*function->graph()->block())) {
+    Block& block = *function->graph()->block();
+    if (const Node* node = FindNode(block, [](Node& candidate) {
+          return Callee(candidate) == nullptr && !OperatorAllowed(candidate.kind().toQualString());
+        })) {
       return method(*function) + LineOf(*node) + " uses operator " + node->kind().toQualString() +
              ", which is not on the allow-list for policies; refused";
+    }
+    if (const Node* node = FindNode(block, [](const Node& candidate) {
+          return candidate.kind() == prim::unchecked_cast && !CastAllowed(candidate);
+        })) {
+      return method(*function) + LineOf(*node) + " casts " +
+             node->input()->type()->annotation_str() + " to " +
+             node->output()->type()->annotation_str() +
+             " unchecked; only an Optional may be narrowed; refused";
     }
     if (sizes.Of(*function) >= kMaxNodes) {
       return method(*function) + " inlines to a million operators or more";
     }
   }
-  StoredWrites writes;
-  writes.Mark(functions);
-  for (GraphFunction* function : functions) {
-    if (const Node* node = writes.Find(*function->graph()->block())) {
-      return method(*function) + LineOf(*node) + " writes with " + node->kind().toQualString() +
-             " into a parameter, buffer or constant of the archive; refused";
-    }
+  if (const Node* node = FindStoredWrite(functions)) {
+    const auto writer = std::find_if(
+        functions.begin(), functions.end(),
+        [&](GraphFunction* function) { return function->graph().get() == node->owningGraph(); });
+    return method(**writer) + LineOf(*node) + " writes with " + node->kind().toQualString() +
+           " into a parameter, buffer or constant of the archive; refused";
   }
   return std::nullopt;
 }
@@ -236,7 +120,7 @@ std::optional<std::string> CheckFunctions(const std::vector<GraphFunction*>& fun
 }  // namespace
 
 Status CheckOperators(const torch::jit::Module& module, const std::string& path) {
-  try {
+  const auto check = [&]() -> Status {
     std::vector<GraphFunction*> functions;
     for (Function* function : module._ivalue()->compilation_unit()->get_functions()) {
       functions.push_back(&toGraphFunction(*function));
@@ -244,9 +128,8 @@ Status CheckOperators(const torch::jit::Module& module, const std::string& path)
     const std::optional<std::string> problem = CheckFunctions(functions);
     if (problem.has_value()) return {StatusCode::kUnreadable, path + ": " + *problem};
     return Status::Ok();
-  } catch (const std::exception& error) {
-    return TorchFailure(error, path);
-  }
+  };
+  return CatchTorchErrors(path, check, StatusCode::kUnreadable);
 }
 
 }  // namespace vlaserve

@@ -84,11 +84,8 @@ Status Checker::PushGlobal() {
       value.text = name.substr(0, name.size() - std::string_view("Storage").size());
       break;
     case PickleGlobal::kFunction:
-      value.kind = Kind::kGlobal;
-      break;
     case PickleGlobal::kClass:
       value.kind = Kind::kGlobal;
-      summary_.classes.push_back(std::string(module) + "." + std::string(name));
       break;
     case PickleGlobal::kCustomClass:
       return Fail("it constructs the custom class " + std::string(module) + "." +

@@ -9,7 +9,6 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "model/io/status.h"
 
@@ -26,8 +25,6 @@ struct PickleSummary {
   bool is_object = false;
   // Tensor storages by record key ("0" is the record data/0 or constants/0).
   std::map<std::string, PickledStorage> storages;
-  // Qualified names of the TorchScript classes that are constructed.
-  std::vector<std::string> classes;
 };
 
 // `origin` ("policy.pt: data.pkl") starts every message, which names the byte. kUnreadable for

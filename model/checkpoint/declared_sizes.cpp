@@ -11,7 +11,7 @@ namespace vlaserve {
 namespace {
 
 constexpr size_t kMaxBytes = size_t{16} << 20;
-constexpr IntRange kSize{1, int64_t{1} << 31};
+constexpr IntRange kSize{1, kMaxDimension};
 
 Status ReadOpenpiConfig(JsonObject& config, DeclaredSizes& sizes) {
   VLASERVE_ASSIGN_OR_RETURN(sizes.horizon, config.OptionalInt("action_horizon", kSize));

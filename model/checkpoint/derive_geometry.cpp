@@ -11,7 +11,6 @@ namespace vlaserve {
 namespace {
 
 constexpr int64_t kDefaultVisionHeads = 16;
-constexpr int64_t kMaxLayers = 4096;
 constexpr std::string_view kVision =
     "paligemma_with_expert.paligemma.model.vision_tower.vision_model.";
 constexpr std::string_view kLlm = "paligemma_with_expert.paligemma.model.language_model.";

@@ -10,6 +10,11 @@
 
 namespace vlaserve {
 
+// Bounds of what files say where no tensor bounds it: layers of a stack; horizon, prompt slots,
+// action dimensions and pixels a side of a picture, which cost memory at every request.
+inline constexpr int64_t kMaxLayers = 4096;
+inline constexpr int64_t kMaxDimension = 4096;
+
 enum class PolicyType { kPi0, kPi05 };
 
 // "pi0" / "pi05", the spelling of every file format and of the wire contract.

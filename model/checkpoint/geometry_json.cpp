@@ -11,6 +11,9 @@
 namespace vlaserve {
 namespace {
 
+constexpr IntRange kLayers{1, kMaxLayers};
+constexpr IntRange kDimension{1, kMaxDimension};
+// Widths and vocabularies; the tensors that must have them are the real bound.
 constexpr IntRange kSize{1, int64_t{1} << 31};
 
 // A key whose value follows from others.
@@ -24,7 +27,7 @@ Status ExpectEqual(JsonObject& object, std::string_view key, int64_t expected,
 
 Status ReadVision(JsonObject& vision, Geometry& geometry) {
   VLASERVE_ASSIGN_OR_RETURN(geometry.vision_width, vision.Int("hidden", kSize));
-  VLASERVE_ASSIGN_OR_RETURN(geometry.vision_depth, vision.Int("layers", kSize));
+  VLASERVE_ASSIGN_OR_RETURN(geometry.vision_depth, vision.Int("layers", kLayers));
   VLASERVE_ASSIGN_OR_RETURN(geometry.vision_heads, vision.Int("heads", kSize));
   VLASERVE_ASSIGN_OR_RETURN(geometry.vision_mlp, vision.Int("intermediate", kSize));
   VLASERVE_ASSIGN_OR_RETURN(geometry.vision_layer_norm_eps,
@@ -41,7 +44,7 @@ Status ReadVision(JsonObject& vision, Geometry& geometry) {
 Status ReadLlm(JsonObject& llm, Geometry& geometry) {
   VLASERVE_ASSIGN_OR_RETURN(geometry.llm_width, llm.Int("width", kSize));
   VLASERVE_ASSIGN_OR_RETURN(geometry.llm_mlp, llm.Int("mlp", kSize));
-  VLASERVE_ASSIGN_OR_RETURN(geometry.depth, llm.Int("depth", kSize));
+  VLASERVE_ASSIGN_OR_RETURN(geometry.depth, llm.Int("depth", kLayers));
   VLASERVE_ASSIGN_OR_RETURN(geometry.heads, llm.Int("heads", kSize));
   VLASERVE_ASSIGN_OR_RETURN(geometry.kv_heads, llm.Int("kv_heads", kSize));
   VLASERVE_ASSIGN_OR_RETURN(geometry.head_dim, llm.Int("head_dim", kSize));
@@ -122,12 +125,12 @@ Result<Geometry> ParseGeometry(std::string_view json_text, std::string_view orig
                                         ", found \"" + type_name + "\"");
   }
   geometry.type = *type;
-  VLASERVE_ASSIGN_OR_RETURN(geometry.action_dim, root.Int("action_dim", kSize));
-  VLASERVE_ASSIGN_OR_RETURN(geometry.horizon, root.Int("action_horizon", kSize));
-  VLASERVE_ASSIGN_OR_RETURN(geometry.prompt_slots, root.Int("max_token_len", kSize));
+  VLASERVE_ASSIGN_OR_RETURN(geometry.action_dim, root.Int("action_dim", kDimension));
+  VLASERVE_ASSIGN_OR_RETURN(geometry.horizon, root.Int("action_horizon", kDimension));
+  VLASERVE_ASSIGN_OR_RETURN(geometry.prompt_slots, root.Int("max_token_len", kDimension));
   VLASERVE_ASSIGN_OR_RETURN(geometry.vocab_size, root.Int("vocab_size", kSize));
-  VLASERVE_ASSIGN_OR_RETURN(geometry.image_size, root.Int("image_size", kSize));
-  VLASERVE_ASSIGN_OR_RETURN(geometry.patch_size, root.Int("patch_size", kSize));
+  VLASERVE_ASSIGN_OR_RETURN(geometry.image_size, root.Int("image_size", kDimension));
+  VLASERVE_ASSIGN_OR_RETURN(geometry.patch_size, root.Int("patch_size", kDimension));
   if (geometry.image_size < geometry.patch_size) {
     return root.Error("patch_size", "expected at most image_size " +
                                         std::to_string(geometry.image_size) + ", found " +

@@ -157,4 +157,17 @@ NamedTensors ModelTensors(NamedTensors tensors, PolicyType type) {
   return tensors;
 }
 
+bool IsFloat32Island(std::string_view name) {
+  if (!name.starts_with("paligemma_with_expert.")) return true;
+  // openpi's own rule: parameters whose names contain one of these (gemma_pytorch.py,
+  // `to_bfloat16_for_selected_params`). "model.norm" is both stacks' final norm.
+  for (const std::string_view part :
+       {"vision_tower.vision_model.embeddings.patch_embedding.",
+        "vision_tower.vision_model.embeddings.position_embedding.", "input_layernorm",
+        "post_attention_layernorm", "model.norm"}) {
+    if (name.find(part) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
 }  // namespace vlaserve

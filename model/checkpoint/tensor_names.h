@@ -46,4 +46,9 @@ Result<DetectedType> DetectType(const NamedTensors& tensors, std::string_view or
 // state_proj and plain expert norms in π0.5).
 NamedTensors ModelTensors(NamedTensors tensors, PolicyType type);
 
+// True for parameters that openpi keeps in float32 when it computes in bfloat16 (spec pi0.md §1.6):
+// SigLIP's patch and position embeddings, all Gemma norms including the adaRMS dense layers, and
+// everything outside `paligemma_with_expert`. `name` is the canonical name.
+bool IsFloat32Island(std::string_view name);
+
 }  // namespace vlaserve

@@ -9,6 +9,7 @@
 #include <ATen/ops/pow.h>
 #include <torch/csrc/jit/serialization/export.h>
 
+#include "model/archive/torch_errors.h"
 #include "model/export/module_builder.h"
 
 namespace vlaserve {
@@ -53,7 +54,7 @@ Result<int64_t> WritePolicyArchive(FileSystem& files, const Geometry& geometry,
     const torch::jit::ExtraFilesMap extra(extra_files.begin(), extra_files.end());
     torch::jit::ExportModule(module, write, extra);
   } catch (const std::exception& error) {
-    return Status(StatusCode::kInternal, out + ": LibTorch cannot write: " + error.what());
+    return TorchFailure(StatusCode::kInternal, out + ": LibTorch cannot write", error);
   }
   VLASERVE_RETURN_IF_ERROR(status);
   VLASERVE_RETURN_IF_ERROR(file->Commit());

@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "model/archive/archive_tables.h"
 #include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/geometry_json.h"
 #include "model/checkpoint/norm_stats.h"
@@ -70,42 +71,14 @@ Status CheckTokenizer(const NamedFile& tokenizer, const Geometry& geometry) {
               std::to_string(geometry.vocab_size) + " rows; this is another model's tokenizer"};
 }
 
-Result<PolicySettings> ChooseSettings(const ExportOptions& options, const Checkpoint& checkpoint) {
-  if (!options.policy && !checkpoint.settings) {
-    std::string names;
-    for (const std::string& name : NamedPolicies()) names += (names.empty() ? "" : ", ") + name;
-    return Status(StatusCode::kInvalidArgument, "policy",
-                  checkpoint.directory +
-                      " does not say what policy it is (no policy.json, no LeRobot processors): "
-                      "name one with --policy (" +
-                      names + ", or a settings file)");
-  }
-  PolicySettings settings = options.policy ? *options.policy : *checkpoint.settings;
-  const Geometry& geometry = checkpoint.geometry;
-  if (settings.type != geometry.type) {
-    return Status(StatusCode::kInvalidArgument, "policy",
-                  "policy settings " + settings.name + " are for " +
-                      std::string(PolicyTypeName(settings.type)) + ", but " + checkpoint.directory +
-                      " holds a " + std::string(PolicyTypeName(geometry.type)) + " model");
-  }
-  settings.horizon = geometry.horizon;
-  settings.prompt_slots = geometry.prompt_slots;
-  settings.action_dim = geometry.action_dim;
-  settings.image_size = geometry.image_size;
-  settings.patch_size = geometry.patch_size;
-  return settings;
-}
-
-std::string LinearsToJson(const std::vector<LinearInfo>& linears) {
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const LinearInfo& linear : linears) {
-    list.push_back({{"name", linear.name},
-                    {"in", linear.in_features},
-                    {"out", linear.out_features},
-                    {"bias", linear.bias},
-                    {"live", linear.live}});
-  }
-  return nlohmann::ordered_json{{"format", 1}, {"linears", std::move(list)}}.dump(1) + "\n";
+Status NoSettings(const Checkpoint& checkpoint) {
+  std::string names;
+  for (const std::string& name : NamedPolicies()) names += (names.empty() ? "" : ", ") + name;
+  return {StatusCode::kInvalidArgument, "policy",
+          checkpoint.directory +
+              " does not say what policy it is (no policy.json, no LeRobot processors): "
+              "name one with --policy (" +
+              names + ", or a settings file)"};
 }
 
 std::string_view StoredDtypeName(StoredDtype dtype) {
@@ -133,7 +106,8 @@ std::string ExportToJson(const ExportOptions& options, const Checkpoint& checkpo
       {"checkpoint_file", FileName(checkpoint.file.path())},
       {"tokenizer_file", FileName(tokenizer_path)},
       {"dtype", StoredDtypeName(options.dtype)}};
-  return root.dump(1) + "\n";
+  // File names need not be UTF-8.
+  return root.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace
@@ -144,7 +118,8 @@ Result<ExportSummary> ExportPolicy(FileSystem& files, const ExportOptions& optio
   VLASERVE_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
                             OpenCheckpoint(files, options.checkpoint, options.policy));
   const Geometry& geometry = checkpoint.geometry;
-  VLASERVE_ASSIGN_OR_RETURN(const PolicySettings settings, ChooseSettings(options, checkpoint));
+  if (!checkpoint.settings) return NoSettings(checkpoint);
+  const PolicySettings& settings = *checkpoint.settings;
   VLASERVE_ASSIGN_OR_RETURN(const NormStats norm_stats,
                             LoadNormStats(files, options.checkpoint, options.norm_stats, settings));
   VLASERVE_ASSIGN_OR_RETURN(const NamedFile tokenizer, FindTokenizer(files, options, settings));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "embedded/torchscript.h"
+#include "model/archive/torch_errors.h"
 #include "model/export/template.h"
 
 namespace vlaserve {
@@ -325,8 +326,7 @@ Result<Module> BuildPolicyModule(const Geometry& geometry,
     VLASERVE_RETURN_IF_ERROR(builder.status());
     return root;
   } catch (const std::exception& error) {
-    return Status(StatusCode::kInternal,
-                  std::string("LibTorch refused the module: ") + error.what());
+    return TorchFailure(StatusCode::kInternal, "LibTorch refused the module", error);
   }
 }
 

@@ -5,25 +5,13 @@
 #include <span>
 #include <utility>
 
-#include <nlohmann/json.hpp>
-
+#include "model/checkpoint/tensor_names.h"
 #include "model/io/hash.h"
 
 namespace vlaserve {
 namespace {
 
 constexpr size_t kChunkElements = size_t{1} << 18;
-
-// Parameters that openpi computes with in float32 whatever the model's dtype (spec pi0.md §1.6).
-bool IsKeptInFloat32(std::string_view name) {
-  if (!name.starts_with("paligemma_with_expert.")) return true;
-  constexpr std::string_view kParts[] = {".patch_embedding.", ".position_embedding.",
-                                         "input_layernorm", "post_attention_layernorm",
-                                         "model.norm"};
-  return std::any_of(std::begin(kParts), std::end(kParts), [name](std::string_view part) {
-    return name.find(part) != std::string_view::npos;
-  });
-}
 
 // What is computed in one dtype with this parameter; never called for those kept in float32.
 std::string_view StackOf(std::string_view name) {
@@ -154,7 +142,7 @@ std::map<std::string, DType> ArchiveDtypes(const Checkpoint& checkpoint, StoredD
   };
   std::map<std::string_view, DType> stacks;
   for (const auto& [name, tensor] : checkpoint.tensors) {
-    if (IsKeptInFloat32(name)) continue;
+    if (IsFloat32Island(name)) continue;
     const DType stored = as_stored(tensor.dtype);
     const auto [stack, is_first] = stacks.try_emplace(StackOf(name), stored);
     if (stack->second != stored) stack->second = DType::kF32;
@@ -164,7 +152,7 @@ std::map<std::string, DType> ArchiveDtypes(const Checkpoint& checkpoint, StoredD
   for (const auto& [name, tensor] : checkpoint.tensors) {
     if (dtype == StoredDtype::kFloat32) {
       dtypes[name] = DType::kF32;
-    } else if (IsKeptInFloat32(name)) {
+    } else if (IsFloat32Island(name)) {
       dtypes[name] = as_stored(tensor.dtype);
     } else {
       dtypes[name] = dtype == StoredDtype::kBfloat16 ? DType::kBF16 : stacks.at(StackOf(name));
@@ -212,39 +200,6 @@ Result<ArchiveWeights> PrepareWeights(FileSystem& files, const Checkpoint& check
         weights.converted->bytes().subspan(offset, weights.digests[name].bytes);
   }
   return weights;
-}
-
-TensorDigest DigestTensor(const TensorView& tensor) {
-  return {tensor.dtype, tensor.shape, tensor.bytes.size(), Sha256Hex(tensor.bytes),
-          Crc32c(tensor.bytes)};
-}
-
-std::string WeightsSha256(const std::map<std::string, TensorDigest>& digests) {
-  std::string lines;
-  for (const auto& [name, digest] : digests) {
-    std::string shape;
-    for (const int64_t size : digest.shape) {
-      if (!shape.empty()) shape += ",";
-      shape += std::to_string(size);
-    }
-    lines += name + " " + std::string(DTypeName(digest.dtype)) + " " + shape + " " + digest.sha256 +
-             "\n";
-  }
-  return Sha256Hex(lines);
-}
-
-std::string DigestsToJson(const std::map<std::string, TensorDigest>& digests) {
-  nlohmann::ordered_json tensors = nlohmann::ordered_json::object();
-  for (const auto& [name, digest] : digests) {
-    tensors[name] = {{"dtype", DTypeName(digest.dtype)},
-                     {"shape", digest.shape},
-                     {"bytes", digest.bytes},
-                     {"sha256", digest.sha256},
-                     {"crc32c", digest.crc32c}};
-  }
-  const nlohmann::ordered_json root = {
-      {"format", 1}, {"tensors", std::move(tensors)}, {"archive_sha256", WeightsSha256(digests)}};
-  return root.dump(1) + "\n";
 }
 
 }  // namespace vlaserve

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "model/archive/archive.h"
+#include "model/archive/archive_tables.h"
 #include "model/checkpoint/checkpoint.h"
 #include "model/export/export.h"
 #include "model/io/file_system.h"
@@ -43,15 +43,5 @@ struct ArchiveWeights {
 Result<ArchiveWeights> PrepareWeights(FileSystem& files, const Checkpoint& checkpoint,
                                       StoredDtype dtype, const std::string& scratch_directory,
                                       const ProgressSink& progress);
-
-// Digest of a tensor that is in memory already.
-TensorDigest DigestTensor(const TensorView& tensor);
-
-// SHA-256 over one line "name dtype shape sha256\n" per tensor, sorted by name, with dtype as in
-// safetensors ("BF16") and the shape as "2,3" (a scalar's is empty).
-std::string WeightsSha256(const std::map<std::string, TensorDigest>& digests);
-
-// digests.json (model/archive/FORMAT.md).
-std::string DigestsToJson(const std::map<std::string, TensorDigest>& digests);
 
 }  // namespace vlaserve

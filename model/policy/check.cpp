@@ -89,28 +89,25 @@ const Comparison* CheckReport::FirstDeparture() const {
   return found == intermediates.end() ? nullptr : &*found;
 }
 
-Result<CheckReport> RunCheck(FileSystem& files, std::unique_ptr<Archive> archive,
-                             const PolicyOptions& policy_options, const CheckOptions& options) {
+Result<CheckReport> RunCheck(FileSystem& files, TorchPolicy& policy, const CheckOptions& options) {
   VLASERVE_ASSIGN_OR_RETURN(const GoldenFolder folder,
                             ReadGoldenFolder(files, options.golden, options.reference,
-                                             archive->geometry(), archive->settings()));
-  VLASERVE_ASSIGN_OR_RETURN(std::unique_ptr<TorchPolicy> policy,
-                            TorchPolicy::Create(std::move(archive), policy_options));
+                                             policy.geometry(), policy.settings()));
   CheckReport report;
   report.folder = options.golden;
   report.reference = options.reference;
   report.tolerance = DefaultTolerance(options.reference);
-  if (options.tolerance) report.tolerance = {*options.tolerance, *options.tolerance};
+  if (options.tolerance) report.tolerance.max = *options.tolerance;
   if (options.mean_tolerance) report.tolerance.mean = *options.mean_tolerance;
 
-  Checker checker(*policy, report);
+  Checker checker(policy, report);
   for (const GoldenModelCase& golden : folder.model_cases) {
     VLASERVE_RETURN_IF_ERROR(checker.Run(golden));
   }
   for (const GoldenObservationCase& golden : folder.observation_cases) {
     VLASERVE_RETURN_IF_ERROR(checker.Run(golden));
   }
-  if (report.cases > 0 && !report.passed()) AddIntermediates(folder, policy->model(), report);
+  if (report.cases > 0 && !report.passed()) AddIntermediates(folder, policy.model(), report);
   return report;
 }
 

@@ -15,18 +15,17 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "model/archive/archive.h"
 #include "model/io/file_system.h"
 #include "model/io/status.h"
 #include "model/policy/compare.h"
-#include "model/policy/policy.h"
+#include "model/policy/torch_policy.h"
 
 namespace vlaserve {
 
 struct CheckOptions {
   std::string golden = {};            // folder
   std::string reference = "actions";  // tensor to compare with, without the case's prefix
-  // Largest and mean absolute difference that pass; unset: DefaultTolerance(reference).
+  // Largest and mean absolute difference that pass; each unset: DefaultTolerance(reference).
   std::optional<double> tolerance = std::nullopt;
   std::optional<double> mean_tolerance = std::nullopt;
 };
@@ -54,10 +53,9 @@ struct CheckReport {
 };
 
 // Runs every case of the folder. Errors: what the folder or its files lack (naming file and
-// tensor), those of CreatePolicy. Differences above a tolerance, and no case at all, are not errors
-// but a report that did not pass.
-Result<CheckReport> RunCheck(FileSystem& files, std::unique_ptr<Archive> archive,
-                             const PolicyOptions& policy_options, const CheckOptions& options);
+// tensor), what running the policy reports. Differences above a tolerance, and no case at all, are
+// not errors but a report that did not pass.
+Result<CheckReport> RunCheck(FileSystem& files, TorchPolicy& policy, const CheckOptions& options);
 
 // For people: one line a comparison, then the verdict; ends with a newline.
 std::string CheckReportText(const CheckReport& report);

@@ -8,7 +8,8 @@
 #include <torch/csrc/jit/api/module.h>
 
 #include "model/archive/module.h"
-#include "model/policy/torch_error.h"
+#include "model/archive/torch_errors.h"
+#include "model/checkpoint/tensor_names.h"
 
 namespace vlaserve {
 namespace {
@@ -39,6 +40,9 @@ bool IsFloat(at::ScalarType type) {
   return type == at::kFloat || type == at::kBFloat16 || type == at::kHalf || type == at::kDouble;
 }
 
+// Stands for a weight that something else computes with: a shape without memory of its own.
+bool IsPlaceholder(const at::Tensor& tensor) { return tensor.storage().nbytes() < tensor.nbytes(); }
+
 DType FromScalarType(at::ScalarType type) {
   switch (type) {
     case at::kBFloat16:
@@ -53,19 +57,6 @@ DType FromScalarType(at::ScalarType type) {
 }
 
 }  // namespace
-
-bool IsFloat32Island(std::string_view name) {
-  if (!name.starts_with("paligemma_with_expert.")) return true;
-  // openpi's own rule: parameters whose names contain one of these (gemma_pytorch.py,
-  // `to_bfloat16_for_selected_params`). "model.norm" is both stacks' final norm.
-  for (const std::string_view part :
-       {"vision_tower.vision_model.embeddings.patch_embedding.",
-        "vision_tower.vision_model.embeddings.position_embedding.", "input_layernorm",
-        "post_attention_layernorm", "model.norm"}) {
-    if (name.find(part) != std::string_view::npos) return true;
-  }
-  return false;
-}
 
 DType WantedDtype(std::string_view name, DType stored, const RunOptions& options) {
   const bool adarms_dense = name.find("gemma_expert.model.") != std::string_view::npos &&
@@ -86,7 +77,7 @@ Result<LoadSummary> LoadWeights(Archive& archive, const RunOptions& options) {
                            if (options.rope_inv_freq == RopeInvFreq::kExact) return {};
                            return tensor.to(at::kBFloat16).to(at::kFloat);
                          }
-                         if (!IsFloat(tensor.scalar_type())) return {};
+                         if (!IsFloat(tensor.scalar_type()) || IsPlaceholder(tensor)) return {};
                          const DType stored = FromScalarType(tensor.scalar_type());
                          const DType wanted = WantedDtype(name, stored, options);
                          if (wanted == stored) {

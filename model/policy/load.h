@@ -14,11 +14,6 @@
 
 namespace vlaserve {
 
-// True for parameters that openpi keeps in float32 when it computes in bfloat16 (spec pi0.md §1.6):
-// SigLIP's patch and position embeddings, all Gemma norms including the adaRMS dense layers, and
-// everything outside `paligemma_with_expert`. `name` is the parameter's path in the archive.
-bool IsFloat32Island(std::string_view name);
-
 // The dtype in which the parameter `name`, stored as `stored`, is wanted in memory. adaRMS dense
 // layers stay as stored where the step table is on: they are read only when a table is made, and
 // the archive's code computes with them in float32 whatever their dtype.
@@ -31,7 +26,9 @@ struct LoadSummary {
 
 // Replaces, one at a time, every parameter of the archive's module that is not stored in its wanted
 // dtype and releases the stored pages; the others keep aliasing the mapping. Replaces the RoPE
-// frequencies if they are to be rounded. kInternal for what LibTorch reports (no memory).
+// frequencies if they are to be rounded. A parameter that is only a shape (expanded from one
+// element: whoever put it there computes with something else) is left alone. kInternal for what
+// LibTorch reports (no memory).
 Result<LoadSummary> LoadWeights(Archive& archive, const RunOptions& options);
 
 }  // namespace vlaserve

@@ -7,9 +7,9 @@
 
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
+#include "model/archive/torch_errors.h"
 #include "model/policy/denoise_times.h"
 #include "model/policy/pi0_model_impl.h"
-#include "model/policy/torch_error.h"
 
 namespace vlaserve {
 namespace {
@@ -68,6 +68,10 @@ c10::IValue Pi0Model::Impl::Call(MethodTrace* trace, const std::string& method,
   return module.get_method(method)(std::move(arguments));
 }
 
+void Pi0Model::Impl::AnnounceStep(int64_t step) const {
+  if (options.on_denoise_step) options.on_denoise_step(step);
+}
+
 Status Pi0Model::Impl::CheckInput(const ModelInput& input) const {
   const Geometry& g = geometry;
   const int64_t picture = 3 * g.image_size * g.image_size;
@@ -112,6 +116,7 @@ Status Pi0Model::Impl::CheckInput(const ModelInput& input) const {
 Result<Prefix> Pi0Model::Impl::EncodePrefix(const ModelInput& input, const ExactSavings& savings,
                                             int64_t suffix_slots, MethodTrace* trace,
                                             const InterruptCheck& interrupt) {
+  AnnounceStep(0);
   Prefix prefix;
   std::vector<at::Tensor> parts;
 
@@ -210,6 +215,7 @@ Result<std::vector<float>> Pi0Model::Impl::Denoise(const ModelInput& input,
   at::Tensor x = FromFloats(input.noise, {1, horizon, action_dim});
   for (int64_t step = 0; step < steps; ++step) {
     VLASERVE_RETURN_IF_ERROR(CheckInterrupt(interrupt));
+    AnnounceStep(step);
     const at::Tensor time = at::full({1}, times[static_cast<size_t>(step)], at::kFloat);
     const c10::IValue condition =
         table.defined() ? c10::IValue(table.narrow(0, step, 1)) : c10::IValue();
@@ -301,7 +307,9 @@ Status Pi0Model::WarmUp() {
     constexpr size_t kPage = 4096;
     for (const at::Tensor& tensor : impl_->module.parameters()) {
       const auto* bytes = static_cast<const volatile char*>(tensor.const_data_ptr());
-      for (size_t offset = 0; offset < tensor.nbytes(); offset += kPage) {
+      // Expanded tensors hold less than their shape says.
+      const size_t size = std::min(tensor.nbytes(), tensor.storage().nbytes());
+      for (size_t offset = 0; offset < size; offset += kPage) {
         static_cast<void>(bytes[offset]);
       }
     }

@@ -36,6 +36,8 @@ struct Pi0Model::Impl {
   // Sizes and value ranges of an input against the geometry.
   Status CheckInput(const ModelInput& input) const;
 
+  void AnnounceStep(int64_t step) const;
+
   // The whole run. `trace`, if not null, executes and records the method calls.
   Result<std::vector<float>> Generate(const ModelInput& input, const ExactSavings& savings,
                                       MethodTrace* trace, const InterruptCheck& interrupt,

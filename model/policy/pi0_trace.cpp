@@ -6,9 +6,9 @@
 
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
+#include "model/archive/torch_errors.h"
 #include "model/policy/denoise_times.h"
 #include "model/policy/pi0_model_impl.h"
-#include "model/policy/torch_error.h"
 
 namespace vlaserve {
 namespace {

@@ -62,6 +62,9 @@ struct ExactSavings {
 
 enum class ComputeDtype { kFloat32, kBfloat16 };
 
+// Told which denoise step is computed next, from 0; 0 also before the prefix.
+using DenoiseStepListener = std::function<void(int64_t step)>;
+
 struct PolicyOptions {
   ComputeDtype compute_dtype = ComputeDtype::kFloat32;
   // Unset: as the policy settings say; where they do not, the exact frequencies.
@@ -71,6 +74,7 @@ struct PolicyOptions {
   // Of requests that do not say; unset: as the policy settings say.
   std::optional<int64_t> num_steps = std::nullopt;
   ExactSavings savings = {};
+  DenoiseStepListener on_denoise_step = {};  // may be empty; called on the thread of Infer
 };
 
 // Called between stages and denoise steps; a failure ends the inference with that Status.

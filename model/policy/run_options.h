@@ -16,6 +16,7 @@ struct RunOptions {
   TimeSteps time_steps = TimeSteps::kOpenpi;
   int64_t num_steps = 10;  // of requests that do not say
   ExactSavings savings;
+  DenoiseStepListener on_denoise_step = {};
 };
 
 // kInvalidArgument (field "runtime.num_steps") for a number of steps outside 1..kMaxDenoiseSteps.

@@ -7,6 +7,8 @@
 #include <ATen/Parallel.h>
 #include <torch/version.h>
 
+#include "model/archive/torch_errors.h"
+
 namespace vlaserve {
 
 Status InitializeRuntime(int threads) {
@@ -24,7 +26,7 @@ Status InitializeRuntime(int threads) {
     // LibTorch accepts this call once; a second InitializeRuntime must not fail on it.
     if (at::get_num_interop_threads() != 1) at::set_num_interop_threads(1);
   } catch (const std::exception& error) {
-    return {StatusCode::kInternal, std::string("LibTorch's threads: ") + error.what()};
+    return TorchFailure(StatusCode::kInternal, "LibTorch's threads", error);
   }
   return Status::Ok();
 }

@@ -1,10 +1,13 @@
 #include "model/policy/validate.h"
 
-#include <algorithm>
 #include <cmath>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "model/policy/run_options.h"
+#include "model/settings/cameras.h"
+#include "model/transforms/image_resize.h"
 #include "model/transforms/prompt.h"
 
 namespace vlaserve {
@@ -14,59 +17,14 @@ Status Invalid(std::string field, std::string message) {
   return {StatusCode::kInvalidArgument, std::move(field), std::move(message)};
 }
 
-std::string ExpectedCameras(const PolicySettings& settings) {
-  std::string names;
-  for (const Camera& camera : settings.cameras) {
-    if (!camera.name) continue;
-    if (!names.empty()) names += ", ";
-    names += *camera.name;
-    if (camera.optional) names += " (optional)";
-  }
-  return names.empty() ? "none" : names;
-}
-
-Status CheckPicture(const std::string& field, const RgbImage& image, int64_t model_side) {
-  const auto side_ok = [](uint32_t side) { return side >= 1 && side <= kMaxPictureSide; };
-  if (!side_ok(image.height) || !side_ok(image.width)) {
-    return Invalid(field, "a picture must be 1 to " + std::to_string(kMaxPictureSide) +
-                              " pixels a side, found height " + std::to_string(image.height) +
-                              " and width " + std::to_string(image.width));
-  }
-  const size_t expected = size_t{3} * image.height * image.width;
-  if (image.pixels.size() != expected) {
-    return Invalid(field, "height " + std::to_string(image.height) + " and width " +
-                              std::to_string(image.width) + " need " + std::to_string(expected) +
-                              " bytes of RGB, found " + std::to_string(image.pixels.size()));
-  }
-  // The resize keeps the aspect ratio; the shorter side must keep a pixel.
-  const double longer = std::max(image.height, image.width);
-  const double shorter = std::min(image.height, image.width);
-  if (shorter / (longer / static_cast<double>(model_side)) < 1.0) {
-    return Invalid(field, "a picture of height " + std::to_string(image.height) + " and width " +
-                              std::to_string(image.width) +
-                              " is too narrow: nothing would be left of it at " +
-                              std::to_string(model_side) + " pixels");
-  }
-  return Status::Ok();
-}
-
 Status CheckPictures(const PolicySettings& settings, const Geometry& geometry,
                      const Observation& observation) {
+  std::vector<std::string_view> names;
+  for (const auto& [name, image] : observation.images) names.push_back(name);
+  VLASERVE_RETURN_IF_ERROR(CheckCameraNames(settings, names));
   for (const auto& [name, image] : observation.images) {
-    const std::string field = "images[" + name + "]";
-    const bool known =
-        std::any_of(settings.cameras.begin(), settings.cameras.end(),
-                    [&name = name](const Camera& camera) { return camera.name == name; });
-    if (!known) {
-      return Invalid(field, "this policy has no camera of this name; its cameras are: " +
-                                ExpectedCameras(settings));
-    }
-    VLASERVE_RETURN_IF_ERROR(CheckPicture(field, image, geometry.image_size));
-  }
-  for (const Camera& camera : settings.cameras) {
-    if (!camera.name || camera.optional || observation.images.contains(*camera.name)) continue;
-    return Invalid("images[" + *camera.name + "]",
-                   "missing; this policy's cameras are: " + ExpectedCameras(settings));
+    const Status status = CheckResizable(image, geometry.image_size);
+    if (!status.ok()) return Invalid(ImageField(name), status.message());
   }
   return Status::Ok();
 }

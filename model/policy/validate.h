@@ -11,7 +11,6 @@
 
 namespace vlaserve {
 
-inline constexpr uint32_t kMaxPictureSide = 4096;
 inline constexpr size_t kMaxPromptBytes = size_t{64} << 10;
 
 // What Policy::Validate promises. Pure function; any thread.

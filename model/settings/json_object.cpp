@@ -59,8 +59,7 @@ std::string JsonObject::PointerTo(std::string_view key) const {
 
 Status JsonObject::Error(std::string_view key, std::string_view message) const {
   const std::string pointer = PointerTo(key);
-  return {code_, pointer,
-          origin_ + ": " + pointer + (pointer.empty() ? "" : ": ") + std::string(message)};
+  return {code_, origin_ + ": " + pointer + (pointer.empty() ? "" : ": ") + std::string(message)};
 }
 
 Status JsonObject::Missing(std::string_view key, std::string_view expected) const {
@@ -141,7 +140,7 @@ Result<std::optional<bool>> JsonObject::OptionalBool(std::string_view key) {
 
 Result<JsonObject> JsonObject::Child(const json& value, std::string pointer) const {
   if (!value.is_object()) {
-    return Status(code_, pointer,
+    return Status(code_,
                   origin_ + ": " + pointer + ": expected an object, found " + JsonExcerpt(value));
   }
   return JsonObject(value, origin_, std::move(pointer), code_);

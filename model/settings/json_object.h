@@ -48,7 +48,7 @@ class JsonObject {
   Result<std::optional<JsonObject>> OptionalObject(std::string_view key);
   // Null if absent.
   Result<const nlohmann::json*> OptionalArray(std::string_view key);
-  // Elements that are all objects / numbers; absent: an error.
+  // Elements that are all objects; absent: an error.
   Result<std::vector<JsonObject>> ObjectArray(std::string_view key);
   // Members of this object as objects, in file order of the parser (sorted by key).
   Result<std::vector<std::pair<std::string, JsonObject>>> ObjectMembers();
@@ -56,7 +56,8 @@ class JsonObject {
   // A failure if the object has a member that no getter was asked for.
   Status RejectUnknownKeys() const;
 
-  // A failure about member `key`: "<origin>: <pointer>: <message>".
+  // A failure about member `key`: "<origin>: <pointer>: <message>". Status::field() stays empty:
+  // the pointer leads into a file, not into what the caller of the process gave.
   Status Error(std::string_view key, std::string_view message) const;
   // JSON pointer of a member ("/cameras/0/slot"), or of this object if `key` is empty.
   std::string PointerTo(std::string_view key) const;

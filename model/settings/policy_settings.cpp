@@ -10,10 +10,8 @@ namespace {
 constexpr std::string_view kSuffix = ".json";
 
 Status Conflict(std::string_view origin, std::string_view key, std::string_view problem) {
-  std::string pointer = "/";
-  pointer += key;
-  return {StatusCode::kInvalidArgument, pointer,
-          std::string(origin) + ": " + pointer + ": " + std::string(problem)};
+  return {StatusCode::kInvalidArgument,
+          std::string(origin) + ": /" + std::string(key) + ": " + std::string(problem)};
 }
 
 }  // namespace

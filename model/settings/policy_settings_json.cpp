@@ -15,7 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int64_t kFormat = 1;
-constexpr IntRange kDimension{1, 4096};
+constexpr IntRange kDimension{1, kMaxDimension};
 constexpr IntRange kNumSteps{1, 100};
 // What the demo policy's file says for PromptFormat::kPi0.
 constexpr std::string_view kPi0PromptAlias = "bos + prompt, then newline encoded on its own";

@@ -176,12 +176,7 @@ Status CheckResizable(const RgbImage& image, int64_t size) {
                                                     " is outside 1 to " +
                                                     std::to_string(kMaxModelSide));
   }
-  if (image.height < 1 || image.width < 1 || image.height > kMaxImageSide ||
-      image.width > kMaxImageSide) {
-    return Status(StatusCode::kInvalidArgument,
-                  "picture of " + SizeText(image.height, image.width) +
-                      ": both sides must be 1 to " + std::to_string(kMaxImageSide) + " pixels");
-  }
+  VLASERVE_RETURN_IF_ERROR(CheckPictureSize(image.height, image.width));
   const size_t expected = size_t{image.height} * image.width * kChannels;
   if (image.pixels.size() != expected) {
     return Status(StatusCode::kInvalidArgument,

@@ -22,7 +22,6 @@
 
 namespace vlaserve {
 
-inline constexpr uint32_t kMaxImageSide = 8192;
 inline constexpr int64_t kMaxModelSide = 4096;
 
 // Whether ResizeWithPad and TorchResizeWithPad accept this picture and size.

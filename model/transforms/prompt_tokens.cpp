@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <string>
 
 #include "model/transforms/prompt.h"
 
@@ -31,7 +32,6 @@ Result<PromptTokens> TokenizePrompt(const Tokenizer& tokenizer, PromptFormat for
   for (const std::string& text : PromptTexts(format, prompt, normalized_state)) {
     const std::vector<int32_t> ids = tokenizer.Encode(text);
     result.ids.insert(result.ids.end(), ids.begin(), ids.end());
-    result.text += text;
   }
   const size_t slots = static_cast<size_t>(prompt_slots);
   result.truncated = result.ids.size() > slots;

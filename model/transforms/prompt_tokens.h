@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,7 +19,6 @@ struct PromptTokens {
   std::vector<uint8_t> mask;
   int64_t length = 0;      // slots in use, BOS included
   bool truncated = false;  // the text had more tokens than slots; the tail is lost
-  std::string text;        // what was tokenised
 };
 
 // Formats (PromptTexts of prompt.h), tokenises, puts BOS in front, truncates and pads.

@@ -103,8 +103,6 @@ Status ReadTrainerField(const WireField& field, Options& options, SentencePieceM
       return Status::Ok();
     case 35:
       return ReadBool(field, "trainer_spec.byte_fallback", model.byte_fallback);
-    case 45:
-      return ReadPieceName(field, "trainer_spec.unk_piece", model.unk_piece);
     case 46:
       return ReadPieceName(field, "trainer_spec.bos_piece", model.bos_piece);
     case 47:

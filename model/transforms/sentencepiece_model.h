@@ -33,7 +33,6 @@ struct SentencePiece {
 struct SentencePieceModel {
   std::vector<SentencePiece> pieces;
   bool byte_fallback = false;
-  std::string_view unk_piece = "<unk>";
   std::string_view bos_piece = "<s>";
   std::string_view eos_piece = "</s>";
   std::string_view pad_piece = "<pad>";

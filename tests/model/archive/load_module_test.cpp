@@ -241,6 +241,84 @@ TEST_CASE("load: writing into weights is refused however it is hidden") {
   }
 }
 
+TEST_CASE("load: operators that may return their input do not hide a write") {
+  const TempDir dir;
+  // Their schemas promise new memory (dropout …), or lists and dicts hand out what was put in.
+  for (const char* hidden :
+       {"torch.dropout(self.w, 0.0, False)", "torch.feature_dropout(self.w, 0.0, False)",
+        "self.w.type_as(self.w)", "torch.atleast_1d(self.w)", "torch.atleast_2d(self.w)",
+        "torch.atleast_3d(self.w)", "torch.broadcast_tensors([self.w])[0]",
+        "torch.meshgrid([self.w])[0]", "torch.einsum('i->i', [self.w])",
+        "torch.movedim(self.w, 0, 0)", "self.w.to(torch.ones([1]))", "self.w.contiguous()",
+        "self.w.reshape([4])", "self.w.expand_as(x)", "{'k': self.w}['k']", "([x] + [self.w])[1]",
+        "list([self.w])[0]", "self.extended(x)", "self.nested(x)"}) {
+    INFO(hidden);
+    const std::string path =
+        SaveScript(dir.File("m.pt"),
+                   std::string("def fill(self, l: List[Tensor]):\n    l.extend([self.w])\n"
+                               "def extended(self, x: Tensor):\n    l = [x]\n    self.fill(l)\n"
+                               "    return l[1]\n"
+                               "def nested(self, x: Tensor):\n    l = [[x]]\n"
+                               "    l[0].append(self.w)\n    return l[0][1]\n"
+                               "def forward(self, x: Tensor):\n    y = ") +
+                       hidden + "\n    y.add_(1.0)\n    return y\n",
+                   {{"w", torch::ones({4})}});
+    CHECK_THAT(Failure(path), ContainsText("writes with aten::add_ into a parameter"));
+  }
+  // What is computed from weights is new memory.
+  for (const char* fresh :
+       {"torch.linear(x, self.m)", "self.w * x", "torch.relu(self.w)", "torch.matmul(self.m, x)",
+        "torch.cat([self.w, x])", "torch.softmax(self.w, 0)", "torch.layer_norm(x, [4], self.w)"}) {
+    INFO(fresh);
+    CHECK(Load(SaveScript(dir.File("m.pt"),
+                          std::string("def forward(self, x: Tensor):\n    y = ") + fresh +
+                              "\n    return y.add_(1.0)\n",
+                          {{"w", torch::ones({4})}, {"m", torch::ones({4, 4})}}))
+              .ok());
+  }
+  for (const char* normalize : {"batch_norm", "instance_norm"}) {
+    INFO(normalize);
+    CHECK_THAT(Failure(SaveScript(dir.File("m.pt"),
+                                  std::string("def forward(self, x: Tensor):\n    return torch.") +
+                                      normalize +
+                                      "(x, None, None, self.w, self.w, True, 0.1, 1e-5, False)\n",
+                                  {{"w", torch::ones({4})}})),
+               ContainsText(std::string("aten::") + normalize + ","));
+  }
+}
+
+TEST_CASE("load: a cast that would make the interpreter reach outside of an object is refused") {
+  const TempDir dir;
+  torch::jit::Module child("__torch__.Child");
+  child.register_attribute("n", c10::IntType::get(), int64_t{1});
+  child.define("def forward(self, x: Tensor):\n    return x + self.n\n");
+  torch::jit::Module module("__torch__.M");
+  module.register_module("child", child);
+  module.register_parameter("w", torch::ones({2}), false);
+  module.define(
+      "def forward(self, x: Tensor, o: Optional[Tensor]):\n"
+      "    if o is not None:\n        x = x + o\n"
+      "    return x + 5\n");
+  module.save(dir.File("m.pt"));
+  REQUIRE(Load(dir.File("m.pt")).ok());
+  const std::string code = RecordContent(dir.File("m.pt"), "code/__torch__.py");
+  CHECK_THAT(code, ContainsText("unchecked_cast(Tensor, o)"));
+  const auto path = [&](const std::string& expression) {
+    std::string changed = code;
+    const std::string from = "o0 = unchecked_cast(Tensor, o)";
+    REQUIRE(changed.find(from) != std::string::npos);
+    changed.replace(changed.find(from), from.size(), "o0 = " + expression);
+    return dir.Write("c.pt", ChangeRecords(dir.File("m.pt"), {{"code/__torch__.py", changed}}));
+  };
+  for (const char* expression :
+       {"(unchecked_cast(__torch__.M, self.child)).w", "unchecked_cast(int, x)",
+        "(unchecked_cast(Tuple[Tensor, Tensor, Tensor], (x, x)))[2]",
+        "(unchecked_cast(List[Tensor], [1, 2]))[0]"}) {
+    INFO(expression);
+    CHECK_THAT(Failure(path(expression)), ContainsText("unchecked; only an Optional"));
+  }
+}
+
 TEST_CASE("load: code that would be evaluated on import is refused") {
   const TempDir dir;
   const std::string path =

@@ -41,7 +41,7 @@ TEST_CASE("replace: new settings and statistics, everything else carried over") 
   REQUIRE(archive.ok());
   CHECK((*archive)->settings() == settings);
   CHECK((*archive)->norm_stats().state.mean == stats.state.mean);
-  CHECK((*archive)->Verify()->empty());
+  CHECK((*archive)->Verify().empty());
 
   const auto before = OpenZip(ReadBytes(path));
   const auto after = OpenZip(ReadBytes(dir.File("new.pt")));

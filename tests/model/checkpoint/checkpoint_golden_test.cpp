@@ -2,6 +2,7 @@
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/geometry_json.h"
+#include "tests/model/checkpoint/golden_checkpoints.h"
 #include "tests/model/checkpoint/stored_tensors.h"
 #include "tests/support/catch.h"
 #include "tests/support/golden.h"
@@ -60,21 +61,6 @@ void CheckSameBytes(const Checkpoint& checkpoint, const StoredTensors& openpi) {
   }
 }
 
-// Golden folders that hold a checkpoint's JSON files, LeRobot's or openpi's.
-std::vector<std::string> GoldenCheckpoints(bool lerobot) {
-  const Result<std::vector<std::string>> entries = PosixFileSystem().List(GoldenDir());
-  INFO(entries.status().message());
-  REQUIRE(entries.ok());
-  std::vector<std::string> folders;
-  for (const std::string& entry : *entries) {
-    if (!HasGolden(entry + "/geometry.json") || !HasGolden(entry + "/config.json")) continue;
-    if (ReadGoldenJson(entry + "/config.json").contains("type") == lerobot) {
-      folders.push_back(entry);
-    }
-  }
-  return folders;
-}
-
 // Copies the JSON files of golden folder `name` to `dir`.
 void CopyJsonFiles(const std::string& name, const TempDir& dir) {
   const Result<std::vector<std::string>> entries = PosixFileSystem().List(GoldenPath(name));
@@ -82,6 +68,33 @@ void CopyJsonFiles(const std::string& name, const TempDir& dir) {
   for (const std::string& entry : *entries) {
     if (entry.ends_with(".json")) dir.Write(entry, ReadText(GoldenPath(name + "/" + entry)));
   }
+}
+
+// The weights of openpi folder `name` under the names of every layout; returns how many there were.
+size_t CheckKeyLayouts(const std::string& name, const nlohmann::json& layouts) {
+  size_t cases = 0;
+  const StoredTensors openpi = ReadTensors(OpenGoldenTensors(name + "/model.safetensors"));
+  const Geometry geometry = GoldenGeometry(GoldenPath(name));
+  for (const char* layout : {"canonical_to_model_prefix", "canonical_to_first_lerobot_layout"}) {
+    CAPTURE(layout);
+    TempDir dir;
+    StoredTensors stored;
+    for (const auto& [canonical, stored_name] : layouts[layout].items()) {
+      const auto original = openpi.find(canonical == kEmbedding ? kLmHead : canonical);
+      if (original != openpi.end()) stored[stored_name.get<std::string>()] = original->second;
+    }
+    for (const auto& unused : layouts["first_layout_also_held"]) {
+      stored[unused.get<std::string>()] = VectorTensor({1, 2, 3});
+    }
+    WriteTensors(dir.File("model.safetensors"), stored);
+    dir.Write("geometry.json", ReadText(GoldenPath(name + "/geometry.json")));
+    const Checkpoint checkpoint = Open(dir.path());
+    CHECK(checkpoint.layout == CheckpointLayout::kLerobot);
+    CheckComplete(checkpoint, geometry);
+    CheckSameBytes(checkpoint, openpi);
+    ++cases;
+  }
+  return cases;
 }
 
 }  // namespace
@@ -127,9 +140,9 @@ TEST_CASE("golden openpi checkpoints give the same sizes without a geometry file
 
 TEST_CASE("golden LeRobot checkpoints bring their settings along") {
   size_t cases = 0;
-  for (const std::string name : {"tiny_pi0", "tiny_pi05"}) {
-    const std::string lerobot = name + "_lerobot";
-    if (!HasGolden(lerobot) || !HasGolden(name)) continue;
+  for (const std::string& lerobot : GoldenCheckpoints(true)) {
+    const std::string name = OpenpiTwin(lerobot);
+    if (name.empty()) continue;
     CAPTURE(lerobot);
     // The weights of this folder equal the openpi folder's; the copy in tests/golden leaves them
     // out.
@@ -181,28 +194,11 @@ TEST_CASE("golden LeRobot checkpoints bring their settings along") {
 
 TEST_CASE("golden weights under the names of every LeRobot layout are the same tensors") {
   size_t cases = 0;
-  REQUIRE(HasGolden("tiny_pi0_lerobot/key_layouts.json"));
-  const nlohmann::json layouts = ReadGoldenJson("tiny_pi0_lerobot/key_layouts.json");
-  const StoredTensors openpi = ReadTensors(OpenGoldenTensors("tiny_pi0/model.safetensors"));
-  const Geometry geometry = GoldenGeometry(GoldenPath("tiny_pi0"));
-  for (const char* layout : {"canonical_to_model_prefix", "canonical_to_first_lerobot_layout"}) {
-    CAPTURE(layout);
-    TempDir dir;
-    StoredTensors stored;
-    for (const auto& [canonical, name] : layouts[layout].items()) {
-      const auto original = openpi.find(canonical == kEmbedding ? kLmHead : canonical);
-      if (original != openpi.end()) stored[name.get<std::string>()] = original->second;
-    }
-    for (const auto& name : layouts["first_layout_also_held"]) {
-      stored[name.get<std::string>()] = VectorTensor({1, 2, 3});
-    }
-    WriteTensors(dir.File("model.safetensors"), stored);
-    dir.Write("geometry.json", ReadText(GoldenPath("tiny_pi0/geometry.json")));
-    const Checkpoint checkpoint = Open(dir.path());
-    CHECK(checkpoint.layout == CheckpointLayout::kLerobot);
-    CheckComplete(checkpoint, geometry);
-    CheckSameBytes(checkpoint, openpi);
-    ++cases;
+  for (const std::string& lerobot : GoldenCheckpoints(true)) {
+    const std::string name = OpenpiTwin(lerobot);
+    if (name.empty() || !HasGolden(lerobot + "/key_layouts.json")) continue;
+    CAPTURE(lerobot);
+    cases += CheckKeyLayouts(name, ReadGoldenJson(lerobot + "/key_layouts.json"));
   }
   ReportGoldenCases("LeRobot key layouts", cases);
 }

@@ -5,6 +5,7 @@
 #include "model/checkpoint/geometry_json.h"
 #include "model/io/json.h"
 #include "tests/model/checkpoint/full_size_geometry.h"
+#include "tests/model/checkpoint/golden_checkpoints.h"
 #include "tests/support/catch.h"
 #include "tests/support/golden.h"
 
@@ -50,9 +51,10 @@ TEST_CASE("a geometry survives writing and reading") {
 
 TEST_CASE("the geometry files of golden folders are read and written as they are") {
   size_t cases = 0;
-  for (const char* folder : {"tiny_pi0", "tiny_pi05", "tiny_pi0_lerobot", "tiny_pi05_lerobot"}) {
-    const std::string name = std::string(folder) + "/geometry.json";
-    if (!HasGolden(name)) continue;
+  std::vector<std::string> folders = GoldenCheckpoints(false);
+  for (const std::string& folder : GoldenCheckpoints(true)) folders.push_back(folder);
+  for (const std::string& folder : folders) {
+    const std::string name = folder + "/geometry.json";
     CAPTURE(name);
     const json expected = ReadGoldenJson(name);
     const Result<Geometry> geometry = ParseGeometry(expected.dump(), name);
@@ -67,9 +69,16 @@ TEST_CASE("the geometry files of golden folders are read and written as they are
 TEST_CASE("sizes that are missing or contradict each other are refused by key") {
   ExpectError(R"({"vocab_size": null})", "/vocab_size", "no such key");
   ExpectError(R"({"model_type": "pi0_fast"})", "/model_type", "found \"pi0_fast\"");
-  ExpectError(R"({"action_horizon": 0})", "/action_horizon", "from 1 to 2147483648");
+  ExpectError(R"({"action_horizon": 0})", "/action_horizon", "from 1 to 4096");
   ExpectError(R"({"action_horizon": 9223372036854775808})", "/action_horizon",
               "922337203685477580");
+  // What no tensor bounds must not cost memory before or at a request.
+  ExpectError(R"({"action_horizon": 4097})", "/action_horizon", "from 1 to 4096");
+  ExpectError(R"({"max_token_len": 2147483648})", "/max_token_len", "from 1 to 4096");
+  ExpectError(R"({"action_dim": 4097})", "/action_dim", "from 1 to 4096");
+  ExpectError(R"({"image_size": 4097})", "/image_size", "from 1 to 4096");
+  ExpectError(R"({"vision": {"layers": 2147483648}})", "/vision/layers", "from 1 to 4096");
+  ExpectError(R"({"llm": {"depth": 4097}})", "/llm/depth", "from 1 to 4096");
   ExpectError(R"({"vision": null})", "/vision", "no such key");
   ExpectError(R"({"patch_size": 225})", "/patch_size", "at most image_size 224");
   ExpectError(R"({"patch_size": 16})", "/tokens_per_image", "expected 196");

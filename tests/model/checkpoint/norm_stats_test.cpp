@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tests/model/checkpoint/golden_checkpoints.h"
 #include "tests/model/checkpoint/stored_tensors.h"
 #include "tests/support/catch.h"
 #include "tests/support/golden.h"
@@ -221,15 +222,16 @@ TEST_CASE("LeRobot's first layout keeps its statistics among the weights") {
 
 TEST_CASE("the statistics of golden checkpoints are read and fit their policies") {
   size_t cases = 0;
-  for (const char* name : {"tiny_pi0", "tiny_pi05"}) {
-    const std::string file =
-        std::string(name) + "/assets/physical-intelligence/libero/norm_stats.json";
+  for (const std::string& name : GoldenCheckpoints(false)) {
+    const std::string file = name + "/assets/physical-intelligence/libero/norm_stats.json";
     if (!HasGolden(file)) continue;
     CAPTURE(name);
     const json expected = ReadGoldenJson(file)["norm_stats"];
     PolicySettings settings = Settings();
     settings.asset_id = "physical-intelligence/libero";
-    settings.action_dim = 32;
+    settings.action_dim = ReadGoldenJson(name + "/geometry.json")["action_dim"].get<int64_t>();
+    settings.state_dim = static_cast<int64_t>(expected["state"]["mean"].size());
+    settings.output_action_dim = static_cast<int64_t>(expected["actions"]["mean"].size());
     settings.normalization = Normalization::kQuantile;
     const Result<NormStats> stats =
         LoadNormStats(PosixFileSystem(), GoldenPath(name), "", settings);
@@ -242,7 +244,7 @@ TEST_CASE("the statistics of golden checkpoints are read and fit their policies"
     ++cases;
 
     // LeRobot's folder holds the same numbers in float32.
-    const std::string lerobot = std::string(name) + "_lerobot";
+    const std::string lerobot = name + "_lerobot";
     if (!HasGolden(lerobot)) continue;
     const Result<NormStats> rounded =
         LoadNormStats(PosixFileSystem(), GoldenPath(lerobot), "", settings);

@@ -6,6 +6,7 @@
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/geometry_json.h"
+#include "model/checkpoint/norm_stats.h"
 #include "model/export/archive_writer.h"
 #include "model/io/hash.h"
 #include "tests/model/export/torch_archive.h"

@@ -16,7 +16,9 @@ namespace {
 CheckReport Check(const ExportedArchive& archive, const std::string& folder,
                   const PolicyOptions& policy_options, CheckOptions options = {}) {
   options.golden = folder;
-  Result<CheckReport> report = RunCheck(PosixFileSystem(), archive.Open(), policy_options, options);
+  const auto policy = TorchPolicy::Create(archive.Open(), policy_options);
+  REQUIRE(policy.ok());
+  Result<CheckReport> report = RunCheck(PosixFileSystem(), **policy, options);
   INFO(report.status().message());
   REQUIRE(report.ok());
   return *std::move(report);

@@ -99,9 +99,10 @@ TEST_CASE("References computed in bfloat16 have wider default tolerances") {
 TEST_CASE("A golden folder that cannot be used is an error that says why") {
   const std::string golden = GoldenModelFolders().front();
   const auto archive = ExportGolden(golden, SettingsFor(golden));
+  const auto policy = TorchPolicy::Create(archive->Open(), {});
+  REQUIRE(policy.ok());
   const auto check = [&](const std::string& folder, const std::string& reference) {
-    return RunCheck(PosixFileSystem(), archive->Open(), {},
-                    {.golden = folder, .reference = reference});
+    return RunCheck(PosixFileSystem(), **policy, {.golden = folder, .reference = reference});
   };
   const TempDir folder;
   CHECK(check(folder.path(), "actions").status().code() == StatusCode::kNotFound);
@@ -134,6 +135,13 @@ TEST_CASE("A golden folder that cannot be used is an error that says why") {
   broken = first;
   broken["images"].begin().value() = "image.4711";
   CHECK_THAT(message(broken), ContainsText("no tensor \"image.4711\""));
+
+  // Each tolerance replaces its own default only.
+  const Result<CheckReport> wide =
+      RunCheck(PosixFileSystem(), **policy, {.golden = GoldenPath(golden), .tolerance = 0.5});
+  REQUIRE(wide.ok());
+  CHECK(wide->tolerance.max == 0.5);
+  CHECK(wide->tolerance.mean == DefaultTolerance("actions").mean);
 
   const Status unknown = check(GoldenPath(golden), "actions_fp8").status();
   CHECK(unknown.code() == StatusCode::kInvalidArgument);

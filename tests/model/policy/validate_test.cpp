@@ -69,7 +69,7 @@ struct BadCase {
 TEST_CASE("A complete observation is valid, with and without what is optional") {
   Request request;
   CHECK(request.Validate().ok());
-  request.observation.images["wrist_image"] = Picture(kMaxPictureSide, 20);
+  request.observation.images["wrist_image"] = Picture(kMaxImageSide, 20);
   request.options.seed = 1;
   request.options.num_steps = 100;
   CHECK(request.Validate().ok());
@@ -91,25 +91,25 @@ TEST_CASE("Every bad request names its field and says what was expected") {
        "images[wrist]", "image, wrist_image (optional)"},
       {"slot instead of name",
        [](Request& r) { r.observation.images["base_0_rgb"] = Picture(8, 8); }, "images[base_0_rgb]",
-       "its cameras are: image"},
+       "expected: image"},
       {"missing camera", [](Request& r) { r.observation.images.clear(); }, "images[image]",
-       "missing; this policy's cameras are: image, wrist_image (optional)"},
+       "is missing, expected: image, wrist_image (optional)"},
       {"no pixels", [](Request& r) { r.observation.images["image"] = Picture(0, 8); },
-       "images[image]", "1 to 4096 pixels a side"},
+       "images[image]", "expected 1 to 4096"},
       {"huge picture",
        [](Request& r) {
          r.observation.images["image"] = {20000, 20000, {}};
        },
-       "images[image]", "height 20000"},
+       "images[image]", "20000 rows"},
       {"one pixel too wide", [](Request& r) { r.observation.images["image"] = Picture(1, 4097); },
-       "images[image]", "width 4097"},
+       "images[image]", "4097 columns"},
       {"bytes missing", [](Request& r) { r.observation.images["image"].pixels.pop_back(); },
-       "images[image]", "need 192 bytes of RGB, found 191"},
+       "images[image]", "has 191 bytes, expected 192"},
       {"too narrow", [](Request& r) { r.observation.images["image"] = Picture(1, 500); },
        "images[image]", "too narrow"},
       {"bad optional picture",
        [](Request& r) { r.observation.images["wrist_image"] = Picture(8, 0); },
-       "images[wrist_image]", "pixels a side"},
+       "images[wrist_image]", "0 columns"},
       {"state too short", [](Request& r) { r.observation.state.pop_back(); }, "state",
        "expected 3 values, found 2"},
       {"state too long", [](Request& r) { r.observation.state.push_back(0); }, "state",

@@ -37,7 +37,7 @@ void ExpectError(const std::string& patch, const std::string& pointer, const std
   REQUIRE_FALSE(settings.ok());
   CAPTURE(settings.status().message());
   CHECK(settings.status().code() == StatusCode::kInvalidArgument);
-  CHECK(settings.status().field() == pointer);
+  CHECK(settings.status().field().empty());
   CHECK(settings.status().message().find("test.json: " + pointer + ": ") == 0);
   CHECK(settings.status().message().find(text) != std::string::npos);
 }
@@ -312,7 +312,7 @@ TEST_CASE("settings that contradict the model are refused with both numbers") {
     REQUIRE_FALSE(fitted.ok());
     CAPTURE(fitted.status().message());
     CHECK(fitted.status().code() == StatusCode::kInvalidArgument);
-    CHECK(fitted.status().field() == test.pointer);
+    CHECK(fitted.status().field().empty());
     CHECK(fitted.status().message().find("p.json: " + test.pointer + ": ") == 0);
     CHECK(fitted.status().message().find(test.text) != std::string::npos);
   }

@@ -156,8 +156,9 @@ TEST_CASE("pictures that cannot be resized are refused with their size", "[image
       CHECK_THAT(status.message(), ContainsText(message));
     }
   };
-  refuse(RgbImage{}, 224, "height 0, width 0");
-  refuse(RgbImage{20000, 20000, {}}, 224, "height 20000, width 20000");
+  refuse(RgbImage{}, 224, "0 rows and 0 columns");
+  refuse(RgbImage{20000, 20000, {}}, 224, "20000 rows and 20000 columns");
+  refuse(PatternPicture("linear", kMaxImageSide + 1, 1), 224, "4097 rows and 1 columns");
   refuse(RgbImage{2, 2, std::vector<uint8_t>(11)}, 224, "has 11 bytes, expected 12");
   refuse(PatternPicture("linear", 500, 1), 224, "height 500, width 1 is too narrow");
   refuse(PatternPicture("linear", 2, 2), 0, "size 0 is outside 1 to 4096");

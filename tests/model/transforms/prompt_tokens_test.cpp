@@ -96,7 +96,6 @@ TEST_CASE("golden: a prompt longer than its slots loses its tail", "[prompt_toke
   const auto whole = Tokenize(tokenizer, PromptFormat::kPi0, "pick up the bowl", {}, 48);
   REQUIRE(whole.length > 2);
   CHECK(!whole.truncated);
-  CHECK(whole.text == "pick up the bowl\n");
   const auto exact = Tokenize(tokenizer, PromptFormat::kPi0, "pick up the bowl", {}, whole.length);
   CHECK(!exact.truncated);
   CHECK(ValidIds(exact, whole.length) == ValidIds(whole, 48));
