@@ -8,6 +8,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
+#include "server/client/request_json.h"
 #include "server/service/rpc_code.h"
 #include "vlaserve/v1/policy.grpc.pb.h"
 
@@ -166,13 +167,7 @@ Result<InferReply> Client::Infer(const InferCallRequest& request, Milliseconds64
 
 Result<InferReply> Client::InferJson(std::string_view json, std::string_view origin,
                                      Milliseconds64 timeout) {
-  v1::InferRequest message;
-  const auto status = google::protobuf::util::JsonStringToMessage(std::string(json), &message);
-  if (!status.ok()) {
-    return Status(StatusCode::kInvalidArgument,
-                  std::string(origin) + ": not an InferRequest in protobuf's JSON form: " +
-                      std::string(status.message()));
-  }
+  VLASERVE_ASSIGN_OR_RETURN(const v1::InferRequest message, ParseInferRequestJson(json, origin));
   return impl_->Send(message, timeout);
 }
 

@@ -7,6 +7,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "server/service/exceptions.h"
 #include "server/service/request.h"
 #include "server/service/rpc_code.h"
 #include "server/service/rpc_status.h"
@@ -68,9 +69,11 @@ void InferCall::Begin(const grpc::ByteBuffer& request) {
   context_.scheduler.Submit(*this);
 }
 
-void InferCall::Run(Policy& policy, const InterruptCheck& interrupt) {
+bool InferCall::Run(Policy& policy, const InterruptCheck& interrupt) {
   start_ = context_.clock.Now();
-  Result<v1::InferResponse> response = Infer(policy, interrupt);
+  const Result<v1::InferResponse> response =
+      CatchExceptions("inference", [&] { return Infer(policy, interrupt); });
+  const bool whole = response.ok();
   if (response.ok()) {
     bool own_buffer = false;
     const grpc::Status serialized =
@@ -81,6 +84,7 @@ void InferCall::Run(Policy& policy, const InterruptCheck& interrupt) {
     Answer(ToRpcStatus(status, request_id_),
            status.field().empty() ? status.message() : status.field() + ": " + status.message());
   }
+  return whole;
 }
 
 void InferCall::Refuse(const Refusal& refusal) { Answer(ToRpcStatus(refusal), ""); }

@@ -42,7 +42,7 @@ class InferCall final : public grpc::ServerUnaryReactor, public Job {
   uint64_t sequence() const override { return request_.sequence(); }
   TimePoint deadline() const override { return deadline_; }
   bool IsCancelled() const override { return cancelled_; }
-  void Run(Policy& policy, const InterruptCheck& interrupt) override;
+  bool Run(Policy& policy, const InterruptCheck& interrupt) override;
   void Refuse(const Refusal& refusal) override;
 
   void OnCancel() override { cancelled_ = true; }

@@ -50,6 +50,25 @@ void FillPolicy(const ServerInfo& info, v1::PolicyInfo& policy) {
   policy.set_client_json(settings.client_json);
 }
 
+void FillQuantization(const QuantizationInfo& info, v1::Quantization& quantization) {
+  quantization.set_engine(info.engine);
+  quantization.set_preset(info.preset);
+  quantization.set_kernel(info.kernel);
+  quantization.set_quantized_linears(static_cast<uint32_t>(info.quantized_linears));
+  quantization.set_linears(static_cast<uint32_t>(info.linears));
+  for (const QuantizationInfo::Group& group : info.groups) {
+    v1::Quantization::Group& out = *quantization.add_groups();
+    out.set_name(group.name);
+    out.set_linears(static_cast<uint32_t>(group.linears));
+    out.set_weight_bits(static_cast<uint32_t>(group.weight_bits));
+    out.set_activation_bits(static_cast<uint32_t>(group.activation_bits));
+  }
+  quantization.set_weight_bytes_before(static_cast<uint64_t>(info.weight_bytes_before));
+  quantization.set_weight_bytes_after(static_cast<uint64_t>(info.weight_bytes_after));
+  quantization.set_resident_anonymous_bytes(static_cast<uint64_t>(info.resident_anonymous_bytes));
+  quantization.set_resident_file_bytes(static_cast<uint64_t>(info.resident_file_bytes));
+}
+
 }  // namespace
 
 int64_t MaxMessageBytes(const PolicySettings& settings) {
@@ -72,6 +91,10 @@ v1::GetServerInfoResponse MakeServerInfo(const ServerInfo& info, const ServerOpt
   limits.set_max_message_bytes(static_cast<uint64_t>(MaxMessageBytes(info.settings)));
   limits.set_max_image_side(kMaxImageSide);
   limits.set_queue_capacity(static_cast<uint32_t>(options.queue_capacity));
+  if (info.quantization) {
+    const std::optional<QuantizationInfo> quantization = info.quantization();
+    if (quantization) FillQuantization(*quantization, *response.mutable_quantization());
+  }
   return response;
 }
 

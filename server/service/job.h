@@ -35,8 +35,8 @@ class Job {
   virtual TimePoint deadline() const = 0;             // TimePoint::max(): none
   virtual bool IsCancelled() const = 0;
 
-  // On the worker thread.
-  virtual void Run(Policy& policy, const InterruptCheck& interrupt) = 0;
+  // On the worker thread. Returns whether a whole inference ran; throws nothing.
+  virtual bool Run(Policy& policy, const InterruptCheck& interrupt) = 0;
   // On any thread; does not block.
   virtual void Refuse(const Refusal& refusal) = 0;
 

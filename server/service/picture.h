@@ -17,15 +17,10 @@
 
 namespace vlaserve {
 
-inline constexpr uint32_t kMaxImageSide = 4096;  // pixels
-
 struct PictureSize {
   uint32_t height = 0;
   uint32_t width = 0;
 };
-
-// kInvalidArgument unless both sides are within 1..kMaxImageSide.
-Status CheckPictureSize(uint64_t height, uint64_t width);
 
 // PNG (ISO/IEC 15948). Accepted: 1 to 8 bits a channel, grey, palette, RGB, and alpha or tRNS as
 // long as every pixel is opaque; interlaced or not. Grey and palette are expanded and the opaque

@@ -1,6 +1,7 @@
 #include <csetjmp>
 #include <cstddef>
 #include <cstring>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,10 +34,11 @@ class PngReader {
   PngReader(const PngReader&) = delete;
   PngReader& operator=(const PngReader&) = delete;
 
-  // Reads up to the pixels and sets up the conversion to 8-bit RGB or RGBA.
+  // Reads up to the pixels and sets up the conversion to palette indices of one byte, else to 8-bit
+  // RGB or RGBA.
   bool ReadInfo() {
     png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, &PngReader::OnError,
-                                  [](png_structp, png_const_charp) {});
+                                  &PngReader::OnWarning);
     if (png_ == nullptr) return false;
     info_ = png_create_info_struct(png_);
     if (info_ == nullptr) return false;
@@ -44,11 +46,17 @@ class PngReader {
     png_set_read_fn(png_, this, &PngReader::OnRead);
     png_set_user_limits(png_, kMaxImageSide, kMaxImageSide);
     png_set_crc_action(png_, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
+    png_set_benign_errors(png_, 0);
     // Compressed text and profiles in ancillary chunks are a way to make libpng work and allocate.
     png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
     png_read_info(png_, info_);
-    png_set_expand(png_);  // palette → RGB, 1/2/4-bit grey → 8 bits, tRNS → alpha
-    png_set_gray_to_rgb(png_);
+    if (png_get_color_type(png_, info_) == PNG_COLOR_TYPE_PALETTE) {
+      png_set_packing(png_);
+      png_set_check_for_invalid_index(png_, 0);  // ApplyPalette says which and where
+    } else {
+      png_set_expand(png_);  // 1/2/4-bit grey → 8 bits, tRNS → alpha
+      png_set_gray_to_rgb(png_);
+    }
     passes_ = png_set_interlace_handling(png_);
     png_read_update_info(png_, info_);
     return true;
@@ -71,6 +79,21 @@ class PngReader {
     return true;
   }
 
+  // Empty unless the pixels are indices into it.
+  std::span<const png_color> palette() const {
+    png_colorp colors = nullptr;
+    int count = 0;
+    if (channels() == 1) png_get_PLTE(png_, info_, &colors, &count);
+    return {colors, static_cast<size_t>(count)};
+  }
+  // Alpha of the palette's first entries; the others are opaque.
+  std::span<const png_byte> palette_alpha() const {
+    png_bytep alpha = nullptr;
+    int count = 0;
+    png_get_tRNS(png_, info_, &alpha, &count, nullptr);
+    return {alpha, static_cast<size_t>(count)};
+  }
+
   // What libpng said when a function above returned false.
   std::string message() const {
     return std::string("not a readable PNG: ") + (message_[0] != 0 ? message_ : "out of memory");
@@ -81,6 +104,11 @@ class PngReader {
     auto* reader = static_cast<PngReader*>(png_get_error_ptr(png));
     std::strncpy(reader->message_, message, sizeof(reader->message_) - 1);
     png_longjmp(png, 1);
+  }
+
+  // libpng warns of damage that it has an idea how to cover up.
+  [[noreturn]] static void OnWarning(png_structp png, png_const_charp message) {
+    OnError(png, message);
   }
 
   static void OnRead(png_structp png, png_bytep out, size_t size) {
@@ -96,6 +124,29 @@ class PngReader {
   int passes_ = 1;
   char message_[128] = {};
 };
+
+std::string Place(size_t pixel, size_t width) {
+  return "row " + std::to_string(pixel / width) + ", column " + std::to_string(pixel % width);
+}
+
+// RGBA of palette indices. libpng would paint an index beyond the palette black.
+Result<std::vector<uint8_t>> ApplyPalette(const std::vector<uint8_t>& indices,
+                                          std::span<const png_color> palette,
+                                          std::span<const png_byte> alpha, size_t width) {
+  std::vector<uint8_t> pixels;
+  pixels.reserve(4 * indices.size());
+  for (size_t i = 0; i < indices.size(); ++i) {
+    const size_t index = indices[i];
+    if (index >= palette.size()) {
+      return Bad("the PNG has palette index " + std::to_string(index) + " at " + Place(i, width) +
+                 "; its palette has " + std::to_string(palette.size()) + " colours");
+    }
+    const uint8_t opacity = index < alpha.size() ? alpha[index] : uint8_t{255};
+    pixels.insert(pixels.end(),
+                  {palette[index].red, palette[index].green, palette[index].blue, opacity});
+  }
+  return pixels;
+}
 
 }  // namespace
 
@@ -126,20 +177,26 @@ Result<RgbImage> DecodePng(std::string_view bytes) {
   VLASERVE_ASSIGN_OR_RETURN(const PictureSize size, ReadPngHeader(bytes));
   PngReader reader(bytes);
   if (!reader.ReadInfo()) return Bad(reader.message());
-  const size_t channels = reader.channels();
+  size_t channels = reader.channels();
+  const bool indexed = !reader.palette().empty();
   if (reader.height() != size.height || reader.width() != size.width ||
-      (channels != 3 && channels != 4) || reader.row_bytes() != size.width * channels) {
+      (!indexed && channels != 3 && channels != 4) || reader.row_bytes() != size.width * channels) {
     return Bad("not a readable PNG: unexpected layout of the pixels");
   }
   std::vector<uint8_t> pixels(size.height * reader.row_bytes());
   if (!reader.ReadPixels(pixels.data())) return Bad(reader.message());
+  if (indexed) {
+    VLASERVE_ASSIGN_OR_RETURN(
+        pixels, ApplyPalette(pixels, reader.palette(), reader.palette_alpha(), size.width));
+    channels = 4;
+  }
 
   if (channels == 4) {
     const size_t count = static_cast<size_t>(size.height) * size.width;
     for (size_t i = 0; i < count; ++i) {
       if (pixels[4 * i + 3] != 255) {
-        return Bad("the PNG is not opaque at row " + std::to_string(i / size.width) + ", column " +
-                   std::to_string(i % size.width) + "; expected RGB, or alpha 255 everywhere");
+        return Bad("the PNG is not opaque at " + Place(i, size.width) +
+                   "; expected RGB, or alpha 255 everywhere");
       }
       // In place: the write position never passes the read position.
       for (size_t c = 0; c < 3; ++c) pixels[3 * i + c] = pixels[4 * i + c];

@@ -3,12 +3,14 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <google/protobuf/unknown_field_set.h>
 
 #include <google/protobuf/empty.pb.h>
 #include <google/protobuf/wrappers.pb.h>
 
+#include "model/settings/cameras.h"
 #include "server/service/picture.h"
 #include "server/service/text.h"
 #include "vlaserve/v1/policy.grpc.pb.h"  // brings gRPC's serialization of messages
@@ -18,12 +20,6 @@ namespace {
 
 Status Invalid(std::string field, std::string message) {
   return {StatusCode::kInvalidArgument, std::move(field), std::move(message)};
-}
-
-std::string ImageField(std::string_view camera, std::string_view member = "") {
-  std::string path = "images[" + Printable(camera) + "]";
-  if (!member.empty()) path.append(".").append(member);
-  return path;
 }
 
 // Protobuf itself is asked: a StringValue has the same bytes on the wire as a BytesValue.
@@ -70,22 +66,8 @@ Status CheckId(std::string_view name, const std::string& id) {
   return Status::Ok();
 }
 
-std::string ExpectedCameras(const PolicySettings& settings) {
-  std::string list;
-  for (const Camera& camera : settings.cameras) {
-    if (!camera.name) continue;
-    if (!list.empty()) list += ", ";
-    list += *camera.name;
-    if (camera.optional) list += " (optional)";
-  }
-  return list;
-}
-
-const Camera* FindCamera(const PolicySettings& settings, const std::string& name) {
-  for (const Camera& camera : settings.cameras) {
-    if (camera.name == name) return &camera;
-  }
-  return nullptr;
+std::string Member(std::string_view camera, std::string_view member) {
+  return ImageField(camera).append(".").append(member);
 }
 
 Status CheckImage(const std::string& camera, const v1::Image& image) {
@@ -96,7 +78,7 @@ Status CheckImage(const std::string& camera, const v1::Image& image) {
       if (!size.ok()) return Invalid(ImageField(camera), size.message());
       const uint64_t expected = uint64_t{3} * image.height() * image.width();
       if (data.size() != expected) {
-        return Invalid(ImageField(camera, "data"),
+        return Invalid(Member(camera, "data"),
                        std::to_string(data.size()) + " bytes, expected height * width * 3 = " +
                            std::to_string(image.height()) + " * " + std::to_string(image.width()) +
                            " * 3 = " + std::to_string(expected));
@@ -106,20 +88,20 @@ Status CheckImage(const std::string& camera, const v1::Image& image) {
     case v1::Image::ENCODING_PNG:
     case v1::Image::ENCODING_JPEG: {
       if (image.height() != 0 || image.width() != 0) {
-        return Invalid(ImageField(camera, image.height() != 0 ? "height" : "width"),
+        return Invalid(Member(camera, image.height() != 0 ? "height" : "width"),
                        "is set, expected unset: the size of a PNG or JPEG is in the file");
       }
-      if (data.empty()) return Invalid(ImageField(camera, "data"), "is empty, expected a picture");
+      if (data.empty()) return Invalid(Member(camera, "data"), "is empty, expected a picture");
       const Result<PictureSize> header =
           image.encoding() == v1::Image::ENCODING_PNG ? ReadPngHeader(data) : ReadJpegHeader(data);
-      if (!header.ok()) return Invalid(ImageField(camera, "data"), header.status().message());
+      if (!header.ok()) return Invalid(Member(camera, "data"), header.status().message());
       return Status::Ok();
     }
     case v1::Image::ENCODING_UNSPECIFIED:
-      return Invalid(ImageField(camera, "encoding"),
+      return Invalid(Member(camera, "encoding"),
                      "is unset, expected ENCODING_RGB8, ENCODING_PNG or ENCODING_JPEG");
     default:
-      return Invalid(ImageField(camera, "encoding"),
+      return Invalid(Member(camera, "encoding"),
                      "is " + std::to_string(static_cast<int>(image.encoding())) +
                          ", expected ENCODING_RGB8, ENCODING_PNG or ENCODING_JPEG");
   }
@@ -147,21 +129,14 @@ Status ParseInferRequest(grpc::ByteBuffer& bytes, v1::InferRequest& request) {
 Status CheckInferRequest(const v1::InferRequest& request, const PolicySettings& settings) {
   VLASERVE_RETURN_IF_ERROR(CheckId("session_id", request.session_id()));
   VLASERVE_RETURN_IF_ERROR(CheckId("request_id", request.request_id()));
-  for (const auto& [name, image] : request.images()) {
-    if (FindCamera(settings, name) == nullptr) {
-      return Invalid(ImageField(name),
-                     "the policy has no such camera, expected: " + ExpectedCameras(settings));
-    }
-  }
+  std::vector<std::string_view> names;
+  for (const auto& [name, image] : request.images()) names.push_back(name);
+  const Status cameras = CheckCameraNames(settings, names);
+  if (!cameras.ok()) return Invalid(Printable(cameras.field()), cameras.message());
   for (const Camera& camera : settings.cameras) {
-    if (!camera.name) continue;
-    const auto found = request.images().find(*camera.name);
-    if (found != request.images().end()) {
-      VLASERVE_RETURN_IF_ERROR(CheckImage(*camera.name, found->second));
-    } else if (!camera.optional) {
-      return Invalid(ImageField(*camera.name),
-                     "is missing, expected: " + ExpectedCameras(settings));
-    }
+    const auto found = camera.name ? request.images().find(*camera.name) : request.images().end();
+    if (found == request.images().end()) continue;
+    VLASERVE_RETURN_IF_ERROR(CheckImage(*camera.name, found->second));
   }
   return Status::Ok();
 }
@@ -177,7 +152,7 @@ Result<Observation> DecodeObservation(const v1::InferRequest& request) {
     Result<RgbImage> decoded = image.encoding() == v1::Image::ENCODING_PNG
                                    ? DecodePng(image.data())
                                    : DecodeJpeg(image.data());
-    if (!decoded.ok()) return Invalid(ImageField(name, "data"), decoded.status().message());
+    if (!decoded.ok()) return Invalid(Member(name, "data"), decoded.status().message());
     picture = *std::move(decoded);
   }
   observation.state.assign(request.state().begin(), request.state().end());

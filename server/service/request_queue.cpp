@@ -90,9 +90,4 @@ std::vector<Job*> RequestQueue::Clear() {
   return jobs;
 }
 
-size_t RequestQueue::size() const {
-  const std::lock_guard lock(mutex_);
-  return waiting_.size();
-}
-
 }  // namespace vlaserve

@@ -46,8 +46,6 @@ class RequestQueue {
   // Removes and returns all waiting jobs; the caller refuses them.
   [[nodiscard]] std::vector<Job*> Clear();
 
-  size_t size() const;
-
  private:
   const size_t capacity_;
   const Clock& clock_;

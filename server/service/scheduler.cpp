@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/service/exceptions.h"
+
 namespace vlaserve {
 namespace {
 
@@ -83,10 +85,10 @@ void Scheduler::Advance(ServerState next) {
 }
 
 void Scheduler::Work(const PolicyFactory& factory) {
-  Result<std::unique_ptr<Policy>> policy = factory();
+  Result<std::unique_ptr<Policy>> policy = CatchExceptions("loading the policy", factory);
   Status status = policy.status();
   if (status.ok() && state() == ServerState::kLoading) {
-    status = policy.value()->WarmUp().WithContext("warm-up");
+    status = CatchExceptions("warm-up", [&] { return policy.value()->WarmUp(); });
   }
   if (status.ok()) {
     Advance(ServerState::kServing);
@@ -96,6 +98,9 @@ void Scheduler::Work(const PolicyFactory& factory) {
     load_status_ = status;
   }
   queue_.Close();
+  // A stop during loading lets requests in between the change of state and the closing of the
+  // queue.
+  for (Job* job : queue_.Clear()) job->Refuse({Refusal::Reason::kDraining});
   // The policy dies on the thread that made it, before anyone is told that the worker is done.
   policy = Status(StatusCode::kUnavailable, "stopped");
   Advance(ServerState::kStopped);
@@ -114,7 +119,7 @@ void Scheduler::RunJob(Job& job, Policy& policy) {
     return;
   }
   bool aborted = false;
-  job.Run(policy, [&]() -> Status {
+  const bool whole = job.Run(policy, [&]() -> Status {
     if (abort_) {
       aborted = true;
       return {StatusCode::kUnavailable, "the server is going away"};
@@ -126,7 +131,8 @@ void Scheduler::RunJob(Job& job, Policy& policy) {
                : Status(StatusCode::kCancelled, "the client left during inference");
   });
   if (aborted) ++aborted_;
-  last_run_ms_ = static_cast<int64_t>(Milliseconds(clock_.Now() - start));
+  // What failed at once says nothing about how long a place in the queue takes to become free.
+  if (whole) last_run_ms_ = static_cast<int64_t>(Milliseconds(clock_.Now() - start));
 }
 
 }  // namespace vlaserve

@@ -51,7 +51,8 @@ class Scheduler {
   // The same for at most `timeout`; false if that was not enough.
   bool WaitFor(ServerState state, std::chrono::milliseconds timeout) const;
 
-  // Why loading failed; ok while it has not. To be read once WaitFor has left kLoading.
+  // Why loading failed (kInternal for an exception); ok while it has not. To be read once WaitFor
+  // has left kLoading.
   Status load_status() const;
   // Accepted jobs that Abort gave up.
   int64_t aborted() const { return aborted_.load(); }
@@ -67,7 +68,7 @@ class Scheduler {
   RequestQueue queue_;
   std::atomic<bool> abort_ = false;
   std::atomic<int64_t> aborted_ = 0;
-  std::atomic<int64_t> last_run_ms_ = 100;  // of the latest job; before any, a guess
+  std::atomic<int64_t> last_run_ms_ = 100;  // of the latest whole inference; before any, a guess
 
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <random>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,6 +32,7 @@ constexpr int kKeepaliveMs = 20'000;               // a silent peer is asked aft
 constexpr int kKeepaliveTimeoutMs = 5'000;         // and dropped this much later
 constexpr int kMinPingIntervalMs = 5'000;          // clients may ask us this often
 constexpr int kMaxConnectionIdleMs = 30 * 60'000;  // without a call
+constexpr int64_t kMaxDrainMs = 600'000;
 constexpr std::chrono::milliseconds kFlushTime{1'000};  // for answers on their way at the end
 
 // gRPC's reflection library adds itself to every server of the process; this takes it out again.
@@ -48,6 +50,13 @@ Status CheckRange(const char* field, int64_t value, int64_t low, int64_t high) {
   return {
       StatusCode::kInvalidArgument, field,
       std::to_string(value) + ", expected " + std::to_string(low) + " to " + std::to_string(high)};
+}
+
+// "10", "0.5"
+std::string Seconds(int64_t milliseconds) {
+  std::ostringstream text;
+  text << static_cast<double>(milliseconds) / 1000;
+  return text.str();
 }
 
 uint64_t DrawFromSystem() {
@@ -149,9 +158,13 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<Server>> Server::Start(ServerOptions options, ServerInfo info,
                                               PolicyFactory factory, ServerSeams seams) {
-  VLASERVE_RETURN_IF_ERROR(CheckRange("server.queue_capacity", options.queue_capacity, 1, 65'536));
-  VLASERVE_RETURN_IF_ERROR(CheckRange("server.drain_ms", options.drain_ms, 0, 3'600'000));
-  VLASERVE_RETURN_IF_ERROR(CheckRange("server.handshake_ms", options.handshake_ms, 1, 3'600'000));
+  VLASERVE_RETURN_IF_ERROR(CheckRange("server.queue_capacity", options.queue_capacity, 1, 4096));
+  if (options.drain_ms < 0 || options.drain_ms > kMaxDrainMs) {
+    return Status(
+        StatusCode::kInvalidArgument, "server.drain_seconds",
+        Seconds(options.drain_ms) + ", expected 0 to " + Seconds(kMaxDrainMs) + " seconds");
+  }
+  VLASERVE_RETURN_IF_ERROR(CheckRange("handshake_ms", options.handshake_ms, 1, 3'600'000));
   if (!seams.draw_seed) seams.draw_seed = &DrawFromSystem;
   RouteLibraryLogs();
 
@@ -209,8 +222,8 @@ Status Server::Wait() {
   if (impl_->outcome.ok() && scheduler.aborted() > 0) {
     impl_->outcome = Status(StatusCode::kDeadlineExceeded,
                             std::to_string(scheduler.aborted()) +
-                                " accepted requests were not finished within server.drain_ms = " +
-                                std::to_string(impl_->options.drain_ms));
+                                " accepted requests were not finished within the " +
+                                Seconds(impl_->options.drain_ms) + " s of server.drain_seconds");
   }
   impl_->finished = true;
   return impl_->outcome;

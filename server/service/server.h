@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "model/checkpoint/geometry.h"
 #include "model/io/status.h"
@@ -23,10 +25,31 @@ struct ServerOptions {
   // Allows addresses that are not loopback. Traffic is in clear text and anyone who reaches the
   // port may use the policy.
   bool insecure = false;
-  int64_t queue_capacity = 64;   // requests that may wait, 1..65536; the running one is not counted
-  int64_t drain_ms = 10'000;     // after RequestStop: time for what was accepted, 0..3,600,000
+  int64_t queue_capacity = 64;   // requests that may wait, 1..4096; the running one is not counted
+  int64_t drain_ms = 10'000;     // after RequestStop: time for what was accepted, 0..600,000
   bool reflection = true;        // grpc.reflection, for grpcurl and the like
   int64_t handshake_ms = 5'000;  // a connection that has not spoken HTTP/2 by then is closed, >= 1
+};
+
+// What really runs quantized; known once the policy is loaded.
+struct QuantizationInfo {
+  // Linears of one group with the same bits.
+  struct Group {
+    std::string name;  // "llm.attn", "" for none
+    int64_t linears = 0;
+    int64_t weight_bits = 0;      // 0: not quantized
+    int64_t activation_bits = 0;  // 0: not quantized
+  };
+  std::string engine;  // "int", …, "off"
+  std::string preset;
+  std::string kernel;  // "portable"; empty: nothing is quantized
+  int64_t quantized_linears = 0;
+  int64_t linears = 0;  // of the archive
+  std::vector<Group> groups;
+  int64_t weight_bytes_before = 0;  // of the quantized linears
+  int64_t weight_bytes_after = 0;
+  int64_t resident_anonymous_bytes = 0;  // of the process, when asked
+  int64_t resident_file_bytes = 0;
 };
 
 // What GetServerInfo reports about what is served; known before the policy is ready.
@@ -40,6 +63,9 @@ struct ServerInfo {
   std::string device;         // "cpu", "cuda:0"
   std::string compute_dtype;  // "float32", "bfloat16"
   int64_t threads = 1;        // of one operator on the CPU
+  // Asked by every GetServerInfo, from any thread; nothing before the policy is loaded. May be
+  // empty.
+  std::function<std::optional<QuantizationInfo>()> quantization = {};
 };
 
 // Makes the policy ready except for WarmUp. Called once, on the worker thread, which is also the

@@ -14,8 +14,8 @@ namespace vlaserve {
 // any other thread exists, so that all threads inherit it and only StopSignals sees the signals.
 void BlockStopSignals();
 
-// Raises the soft limit of open files to the hard one; returns the limit now in force. gRPC 1.51
-// never accepts again after one failed accept for lack of descriptors, so the room is taken early.
+// Raises the soft limit of open files to the hard one; returns the limit now in force. Every
+// connection takes a descriptor; those for which none is left are turned away (listener.h).
 Result<uint64_t> RaiseOpenFileLimit();
 
 // Waits for SIGTERM or SIGINT on a thread of its own. The first calls `on_stop` there (calling gRPC

@@ -180,7 +180,8 @@ TEST_CASE("what is not finished within the drain time is given up") {
   fixture.server->RequestStop();
   const Status status = fixture.server->Wait();
   CHECK(status.code() == StatusCode::kDeadlineExceeded);
-  CHECK_THAT(status.message(), Catch::StartsWith("1 accepted requests were not finished"));
+  CHECK_THAT(status.message(),
+             Catch::StartsWith("1 accepted requests were not finished within the 0.05 s"));
   CHECK(running->Await().error_code() == grpc::StatusCode::UNAVAILABLE);
   CHECK(Reason(running->Await()) == "DRAINING");
 }

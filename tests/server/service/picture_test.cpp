@@ -17,6 +17,7 @@ using testing::JpegSpec;
 using testing::PngSpec;
 using testing::RampPixels;
 using testing::RampPng;
+using testing::WithPngData;
 
 // The reason why both the header check and the decoder, or only the decoder, refuse a picture.
 std::string Refusal(const Result<RgbImage>& result) {
@@ -81,6 +82,30 @@ TEST_CASE("palette PNGs are expanded exactly and refused when an entry in use is
   CHECK(Contains(Refusal(DecodePng(EncodePng(spec))), "not opaque at row 0, column 2"));
   spec.rows = {2, 0, 2};  // the entry that is half transparent is not used
   CHECK(DecodePng(EncodePng(spec)).ok());
+}
+
+TEST_CASE("a palette index beyond the palette is refused, not painted black") {
+  const int depth = GENERATE(4, 8);
+  PngSpec spec;
+  spec.height = 1;
+  spec.width = 2;
+  spec.color_type = PNG_COLOR_TYPE_PALETTE;
+  spec.bit_depth = depth;
+  spec.palette = {10, 20, 30, 40, 50, 60};
+  spec.rows = depth == 8 ? std::vector<uint8_t>{1, 0} : std::vector<uint8_t>{0x10};
+  const std::string png = EncodePng(spec);
+  REQUIRE(DecodePng(png).ok());
+  const std::string row = depth == 8 ? std::string("\0\1\5", 3) : std::string("\0\x15", 2);
+  CHECK(Contains(Refusal(DecodePng(WithPngData(png, row, ""))),
+                 "palette index 5 at row 0, column 1; its palette has 2 colours"));
+}
+
+TEST_CASE("a PNG with more pixels than its header says, or other bytes behind them, is refused") {
+  const std::string png = RampPng(2, 1);
+  const std::string rows("\0abc\0def", 8);
+  REQUIRE(DecodePng(WithPngData(png, rows, "")).ok());
+  CHECK(Contains(Refusal(DecodePng(WithPngData(png, rows + rows, ""))), "not a readable PNG"));
+  CHECK(Contains(Refusal(DecodePng(WithPngData(png, rows, "junkjunk"))), "not a readable PNG"));
 }
 
 TEST_CASE("an alpha channel is dropped where it is opaque everywhere and refused otherwise") {

@@ -1,6 +1,8 @@
 #include "server/service/scheduler.h"
 
+#include <deque>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "tests/server/service/support/fake_job.h"
@@ -94,12 +96,51 @@ TEST_CASE("a failure to load or to warm up stops the scheduler and is kept") {
   bench.scheduler.WaitFor(ServerState::kStopped);
   const Status status = bench.scheduler.load_status();
   CHECK(status.code() == (load ? StatusCode::kUnreadable : StatusCode::kInternal));
-  CHECK(status.message() == (load ? "policy.pt: truncated" : "warm-up: no such operator"));
+  CHECK(status.message() == (load ? "policy.pt: truncated" : "no such operator"));
   CHECK(bench.States() == std::vector{ServerState::kStopped});
   CHECK(bench.control.policies_alive == 0);
   FakeJob job;
   bench.scheduler.Submit(job);
   CHECK(job.refusal_ == Reason::kDraining);
+}
+
+TEST_CASE("running out of memory while loading or warming up is a failure like others") {
+  Bench bench;
+  const bool load = GENERATE(true, false);
+  (load ? bench.control.throw_in_load : bench.control.throw_in_warm_up) = true;
+  bench.scheduler.Start(FakeFactory(bench.control));
+  bench.scheduler.WaitFor(ServerState::kStopped);
+  const Status status = bench.scheduler.load_status();
+  CHECK(status.code() == StatusCode::kInternal);
+  CHECK(status.message() ==
+        (load ? "loading the policy: std::bad_alloc" : "warm-up: std::bad_alloc"));
+}
+
+TEST_CASE("no request is lost when a stop and a failure to load meet") {
+  // Requests that come while the stop is on its way: the race needs many tries.
+  for (int round = 0; round < 300; ++round) {
+    Bench bench;
+    std::atomic<bool> hold_factory = true;
+    bench.scheduler.Start([&]() -> Result<std::unique_ptr<Policy>> {
+      while (hold_factory) std::this_thread::yield();
+      return Status(StatusCode::kUnreadable, "policy.pt: truncated");
+    });
+    std::deque<FakeJob> jobs;
+    std::atomic<bool> submitting = false;
+    std::thread client([&] {
+      do {
+        bench.scheduler.Submit(jobs.emplace_back());
+        submitting = true;
+      } while (jobs.back().refusal_ == Reason::kLoading);
+    });
+    while (!submitting) std::this_thread::yield();
+    bench.scheduler.RequestStop();
+    client.join();
+    hold_factory = false;
+    bench.scheduler.WaitFor(ServerState::kStopped);
+    REQUIRE(Answered(jobs.back()));
+    REQUIRE(jobs.back().refusal_ == Reason::kDraining);
+  }
 }
 
 TEST_CASE("a stop while loading skips the warm-up") {
@@ -186,6 +227,28 @@ TEST_CASE("a full queue says when to come back") {
   bench.control.hold_infer = false;
   REQUIRE(Answered(waiting));
   CHECK(waiting.code_ == StatusCode::kOk);
+}
+
+TEST_CASE("only whole inferences say how long a place in the queue takes to become free") {
+  Bench bench(1);
+  bench.StartServing();
+  FakeJob whole;
+  bench.Occupy(whole);
+  bench.clock.Advance(std::chrono::milliseconds(700));
+  bench.control.hold_infer = false;
+  REQUIRE(Answered(whole));
+  FakeJob failed;
+  bench.control.return_internal = true;
+  bench.scheduler.Submit(failed);
+  REQUIRE(Answered(failed));
+  FakeJob running;
+  bench.Occupy(running);
+  FakeJob waiting;
+  FakeJob surplus;
+  bench.scheduler.Submit(waiting);
+  bench.scheduler.Submit(surplus);
+  CHECK(surplus.refusal_ == Reason::kQueueFull);
+  CHECK(surplus.retry_after_ == std::chrono::milliseconds(700));
 }
 
 TEST_CASE("a stop finishes what was accepted and refuses what comes later") {

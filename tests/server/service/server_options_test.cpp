@@ -86,9 +86,10 @@ TEST_CASE("malformed addresses and options are named") {
       {"server.address", [](auto& o) { o.address = "[]:50051"; }},
       {"server.address", [](auto& o) { o.address = "no such host:50051"; }},
       {"server.queue_capacity", [](auto& o) { o.queue_capacity = 0; }},
-      {"server.queue_capacity", [](auto& o) { o.queue_capacity = 65537; }},
-      {"server.drain_ms", [](auto& o) { o.drain_ms = -1; }},
-      {"server.handshake_ms", [](auto& o) { o.handshake_ms = 0; }},
+      {"server.queue_capacity", [](auto& o) { o.queue_capacity = 4097; }},
+      {"server.drain_seconds", [](auto& o) { o.drain_ms = -1; }},
+      {"server.drain_seconds", [](auto& o) { o.drain_ms = 600'001; }},
+      {"handshake_ms", [](auto& o) { o.handshake_ms = 0; }},
   };
   for (const Case& c : cases) {
     ServerFixture fixture;

@@ -33,7 +33,7 @@ class FakeJob final : public Job {
   bool IsCancelled() const override { return cancelled_; }
 
   // Runs the policy on an empty observation, as the service would on a real one.
-  void Run(Policy& policy, const InterruptCheck& interrupt) override {
+  bool Run(Policy& policy, const InterruptCheck& interrupt) override {
     Observation observation;
     observation.state.assign(8, 0.0);
     observation.prompt = "go";
@@ -42,6 +42,7 @@ class FakeJob final : public Job {
     const Result<ActionChunk> chunk = policy.Infer(observation, options, interrupt);
     code_ = chunk.status().code();
     ++answers_;
+    return chunk.ok();
   }
   void Refuse(const Refusal& refusal) override {
     refusal_ = refusal.reason;

@@ -7,6 +7,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <thread>
 #include <utility>
@@ -27,6 +28,9 @@ struct FakePolicyControl {
   std::atomic<bool> return_nan = false;
   std::atomic<bool> return_too_few = false;
   std::atomic<bool> return_internal = false;
+  std::atomic<bool> throw_in_load = false;
+  std::atomic<bool> throw_in_warm_up = false;
+  std::atomic<bool> throw_in_infer = false;
 
   std::atomic<int> infers_started = 0;
   std::atomic<int> infers_ended = 0;
@@ -123,6 +127,7 @@ class FakePolicy final : public Policy {
     const Status status = Denoise(interrupt);
     ++control_.infers_ended;
     VLASERVE_RETURN_IF_ERROR(status);
+    if (control_.throw_in_infer) throw std::bad_alloc();
     if (control_.return_internal) return Status(StatusCode::kInternal, "secret detail");
 
     ActionChunk chunk;
@@ -143,6 +148,7 @@ class FakePolicy final : public Policy {
   Status WarmUp() override {
     CheckThread();
     while (control_.hold_warm_up) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (control_.throw_in_warm_up) throw std::bad_alloc();
     if (control_.fail_warm_up) return {StatusCode::kInternal, "no such operator"};
     return Status::Ok();
   }
@@ -174,6 +180,7 @@ class FakePolicy final : public Policy {
 // `control` must outlive the server.
 inline PolicyFactory FakeFactory(FakePolicyControl& control) {
   return [&control]() -> Result<std::unique_ptr<Policy>> {
+    if (control.throw_in_load) throw std::bad_alloc();
     if (control.fail_load) return Status(StatusCode::kUnreadable, "policy.pt: truncated");
     return std::unique_ptr<Policy>(new FakePolicy(control));
   };

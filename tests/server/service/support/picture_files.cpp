@@ -87,6 +87,15 @@ std::string WithPngChunk(const std::string& png, const std::string& type, const 
   return png.substr(0, kIhdrEnd) + Chunk(type, data) + png.substr(kIhdrEnd);
 }
 
+std::string WithPngData(const std::string& png, const std::string& rows, const std::string& rest) {
+  uLongf size = compressBound(rows.size());
+  std::string data(size, '\0');
+  compress(reinterpret_cast<Bytef*>(data.data()), &size,
+           reinterpret_cast<const Bytef*>(rows.data()), rows.size());
+  data.resize(size);
+  return png.substr(0, png.find("IDAT") - 4) + Chunk("IDAT", data + rest) + Chunk("IEND", "");
+}
+
 std::string WithPngSize(std::string png, uint32_t height, uint32_t width) {
   const std::string data = BigEndian32(width) + BigEndian32(height) + png.substr(24, 5);
   return png.substr(0, 8) + Chunk("IHDR", data) + png.substr(kIhdrEnd);

@@ -29,6 +29,9 @@ std::vector<uint8_t> RampPixels(size_t count);
 
 // Inserts a chunk (with a right CRC) after IHDR.
 std::string WithPngChunk(const std::string& png, const std::string& type, const std::string& data);
+// Replaces the content of the only IDAT chunk by `rows` (each begins with its filter's number, 0
+// for none), compressed, and `rest`, not compressed.
+std::string WithPngData(const std::string& png, const std::string& rows, const std::string& rest);
 // Overwrites the size in IHDR and repairs its CRC.
 std::string WithPngSize(std::string png, uint32_t height, uint32_t width);
 
