@@ -1,0 +1,232 @@
+#include "quant/pack/packer.h"
+
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/quantize.h"
+#include "kernels/transform.h"
+#include "quant/pack/legacy_packer.h"
+#include "quant/transform/layer_transforms.h"
+#include "quant/transform/svd.h"
+
+namespace vlaserve {
+namespace {
+
+Status Invalid(const PackRequest& request, std::string field, const std::string& message) {
+  return Status(StatusCode::kInvalidArgument, std::move(field), request.name + ": " + message);
+}
+
+std::string Place(int64_t row, int64_t column) {
+  return "row " + std::to_string(row) + ", column " + std::to_string(column);
+}
+
+Status CheckValues(const PackRequest& request) {
+  const int64_t columns = request.in_features;
+  if (request.out_features < 1 || columns < 1 ||
+      std::ssize(request.weight) != request.out_features * columns) {
+    return Invalid(request, "",
+                   "the weight has " + std::to_string(request.weight.size()) +
+                       " values, expected [" + std::to_string(request.out_features) + ", " +
+                       std::to_string(columns) + "]");
+  }
+  for (size_t i = 0; i < request.weight.size(); ++i) {
+    if (!std::isfinite(request.weight[i])) {
+      const auto index = static_cast<int64_t>(i);
+      return Invalid(request, "",
+                     "the weight is " + std::to_string(request.weight[i]) + " at " +
+                         Place(index / columns, index % columns));
+    }
+  }
+  if (!request.smooth.empty() && std::ssize(request.smooth) != columns) {
+    return Invalid(request, "quant.transform.smooth.file",
+                   std::to_string(request.smooth.size()) + " smoothing factors, expected " +
+                       std::to_string(columns));
+  }
+  for (size_t c = 0; c < request.smooth.size(); ++c) {
+    if (!(std::isfinite(request.smooth[c]) && request.smooth[c] > 0)) {
+      return Invalid(request, "quant.transform.smooth.file",
+                     "smoothing factor " + std::to_string(request.smooth[c]) + " of column " +
+                         std::to_string(c) + ", expected a positive number");
+    }
+  }
+  return Status::Ok();
+}
+
+Status CheckSettings(const PackRequest& request) {
+  if (request.settings.transform.rotate_out == RotateOut::kPropagate) {
+    return Invalid(request, "quant.transform.rotate_out",
+                   "propagate exists in the engine legacy_exact only");
+  }
+  const WeightSettings& weight = request.settings.weight;
+  if (request.arithmetic == PackArithmetic::kNone) return Status::Ok();
+  if (weight.bits < 2 || weight.bits > 8) {
+    return Invalid(request, "quant.weight.bits",
+                   std::to_string(weight.bits) + " bits, expected 2 to 8");
+  }
+  if (weight.group < 0) {
+    return Invalid(request, "quant.weight.group",
+                   "group " + std::to_string(weight.group) + ", expected 0 or more columns");
+  }
+  return Status::Ok();
+}
+
+std::vector<float> Concatenated(const std::vector<std::vector<float>>& matrices) {
+  std::vector<float> all;
+  for (const std::vector<float>& matrix : matrices) {
+    all.insert(all.end(), matrix.begin(), matrix.end());
+  }
+  return all;
+}
+
+Status ImportTransforms(const PackRequest& request, PackContents& pack) {
+  const NpzPack& npz = *request.npz;
+  if (npz.out_features != request.out_features || npz.in_features != request.in_features) {
+    return Invalid(request, "pack_cache.import_npz",
+                   "the npz pack is of a layer [" + std::to_string(npz.out_features) + ", " +
+                       std::to_string(npz.in_features) + "], expected [" +
+                       std::to_string(request.out_features) + ", " +
+                       std::to_string(request.in_features) + "]");
+  }
+  pack.permutation = npz.permutation;
+  if (!npz.rotations.empty()) {
+    pack.rotate_in = RotateIn::kWeightSvd;
+    pack.block = npz.block;
+    pack.rotations = Concatenated(npz.rotations);
+  }
+  if (pack.rotate_out == RotateOut::kOff) return Status::Ok();
+  if (npz.output_rotations.empty()) {
+    return Invalid(request, "quant.transform.rotate_out",
+                   "the npz pack holds no rotations of the rows");
+  }
+  pack.block_out = npz.block_out;
+  pack.output_rotations = Concatenated(npz.output_rotations);
+  return Status::Ok();
+}
+
+// From the smoothed weight: the transforms see what they will be applied to.
+Status ComputeTransforms(const PackRequest& request, std::span<const float> weight,
+                         PackContents& pack) {
+  const TransformSettings& transform = request.settings.transform;
+  VLASERVE_ASSIGN_OR_RETURN(pack.permutation, BuildPermutation(request, weight));
+  VLASERVE_ASSIGN_OR_RETURN(pack.rotations, BuildRotations(request, weight, pack.permutation));
+  pack.rotate_in = transform.rotate_in;
+  if (pack.rotate_in != RotateIn::kOff) pack.block = transform.block;
+  if (pack.rotate_out == RotateOut::kOff) return Status::Ok();
+  pack.block_out = transform.block_out > 0 ? transform.block_out : transform.block;
+  auto rotations =
+      RowSvdRotations(weight, request.out_features, request.in_features, pack.block_out);
+  if (!rotations.ok()) return rotations.status().WithContext(request.name);
+  pack.output_rotations = std::move(rotations).value();
+  return Status::Ok();
+}
+
+// Columns permuted and rotated, then rows rotated.
+void ApplyTransforms(const PackContents& pack, std::vector<float>& weight) {
+  const int64_t columns = pack.in_features;
+  std::vector<float> before(static_cast<size_t>(columns));
+  for (int64_t n = 0; n < pack.out_features; ++n) {
+    float* const row = weight.data() + n * columns;
+    if (!pack.permutation.empty()) {
+      before.assign(row, row + columns);
+      PermuteColumns(before.data(), row, 1, columns, pack.permutation);
+    }
+    if (pack.rotate_in == RotateIn::kHadamard) {
+      HadamardRows(row, 1, columns, pack.block);
+    } else if (pack.rotate_in != RotateIn::kOff) {
+      before.assign(row, row + columns);
+      RotateRows(before.data(), row, 1, columns, pack.block, pack.rotations,
+                 pack.rotate_in == RotateIn::kDuquantGreedy);
+    }
+  }
+  if (pack.rotate_out != RotateOut::kOff) {
+    RotateRowBlocks(weight.data(), pack.out_features, columns, pack.block_out,
+                    pack.output_rotations);
+  }
+}
+
+WeightSearch SearchOf(WeightRounding rounding) {
+  switch (rounding) {
+    case WeightRounding::kRtn:
+      return WeightSearch::kRtn;
+    case WeightRounding::kGrid5:
+      return WeightSearch::kGrid5;
+    case WeightRounding::kClipSearch:
+      return WeightSearch::kClipSearch;
+  }
+  return WeightSearch::kRtn;
+}
+
+Status Describe(const PackRequest& request, const WeightError& error) {
+  if (error.kind == WeightError::Kind::kNotFinite) {
+    return Invalid(request, "",
+                   "the transformed weight overflows at " + Place(error.row, error.column));
+  }
+  return Invalid(request, "quant.weight.bits",
+                 "the scale of the weights from " + Place(error.row, error.column) +
+                     " is above 65504, the largest of float16");
+}
+
+Status QuantizeWeight(const PackRequest& request, const std::vector<float>& weight,
+                      PackContents& pack) {
+  const WeightSettings& settings = request.settings.weight;
+  const int64_t n = pack.out_features;
+  const int64_t k = pack.in_features;
+  const auto scale_count = static_cast<size_t>(n * GroupCount(k, settings.group));
+  pack.weight_bits = settings.bits;
+  pack.storage_bits = settings.bits <= 4 ? 4 : 8;
+  pack.group = settings.group;
+  pack.scales_fp16.resize(scale_count);
+  std::vector<uint8_t> codes(weight.size());
+  auto* const signed_codes = reinterpret_cast<int8_t*>(codes.data());
+  const WeightSearch search = SearchOf(settings.rounding);
+  std::optional<WeightError> error;
+  if (settings.symmetric) {
+    error = QuantizeWeights(weight.data(), n, k, settings.bits, settings.group, search,
+                            signed_codes, pack.scales_fp16.data(), {});
+  } else {
+    pack.zeros.resize(scale_count);
+    error = QuantizeWeightsAsymmetric(weight.data(), n, k, settings.bits, settings.group, search,
+                                      codes.data(), pack.scales_fp16.data(), pack.zeros.data());
+  }
+  if (error.has_value()) return Describe(request, *error);
+  if (pack.storage_bits == 8) {
+    pack.codes = std::move(codes);
+  } else {
+    pack.codes.resize(static_cast<size_t>(n * ((k + 1) / 2)));
+    PackNibbles(signed_codes, n, k, pack.codes.data());
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+Result<PackContents> BuildPack(const PackRequest& request) {
+  if (request.arithmetic == PackArithmetic::kLegacyF32 ||
+      request.arithmetic == PackArithmetic::kLegacyBf16) {
+    return BuildLegacyPack(request);
+  }
+  VLASERVE_RETURN_IF_ERROR(CheckValues(request));
+  VLASERVE_RETURN_IF_ERROR(CheckSettings(request));
+
+  PackContents pack;
+  pack.out_features = request.out_features;
+  pack.in_features = request.in_features;
+  pack.arithmetic = request.arithmetic;
+  pack.smooth.assign(request.smooth.begin(), request.smooth.end());
+  pack.rotate_out = request.settings.transform.rotate_out;
+
+  std::vector<float> weight(request.weight.begin(), request.weight.end());
+  if (!pack.smooth.empty()) {
+    ScaleColumns(weight.data(), pack.out_features, pack.in_features, pack.smooth);
+  }
+  VLASERVE_RETURN_IF_ERROR(request.npz != nullptr ? ImportTransforms(request, pack)
+                                                  : ComputeTransforms(request, weight, pack));
+  if (request.arithmetic == PackArithmetic::kNone) return pack;
+  ApplyTransforms(pack, weight);
+  VLASERVE_RETURN_IF_ERROR(QuantizeWeight(request, weight, pack));
+  return pack;
+}
+
+}  // namespace vlaserve

@@ -1,0 +1,206 @@
+#include "quant/quantize.h"
+
+#include <algorithm>
+#include <exception>
+#include <map>
+#include <set>
+#include <span>
+#include <utility>
+
+#include "model/archive/module.h"
+#include "model/policy/load.h"
+#include "quant/engine/make_engine.h"
+#include "quant/pass/build_packs.h"
+#include "quant/pass/fold_smoothing.h"
+#include "quant/pass/lower.h"
+#include "quant/pass/plan.h"
+#include "quant/select/log_lines.h"
+
+namespace vlaserve {
+namespace {
+
+at::ScalarType ScalarTypeOf(DType dtype) {
+  return dtype == DType::kBF16 ? at::kBFloat16 : at::kFloat;
+}
+
+// The dtype in which LoadWeights would have wanted a parameter.
+PlaceholderDtype PlaceholderDtypeFor(const Archive& archive, const RunOptions& run) {
+  return [&archive, &run](const std::string& parameter, at::ScalarType stored) {
+    const auto digest = archive.digests().find(parameter);
+    if (digest == archive.digests().end()) return stored;
+    const DType wanted = WantedDtype(parameter, digest->second.dtype, run);
+    return wanted == digest->second.dtype ? stored : ScalarTypeOf(wanted);
+  };
+}
+
+void Print(const QuantizeInputs& inputs, const std::vector<std::string>& lines) {
+  if (!inputs.print) return;
+  for (const std::string& line : lines) inputs.print(line);
+}
+
+QuantSummary EmptySummary(const Archive& archive, const QuantConfig& config) {
+  QuantSummary summary;
+  summary.engine = config.engine;
+  summary.preset = config.preset;
+  summary.linears = static_cast<int64_t>(archive.linears().size());
+  return summary;
+}
+
+Status NothingMatched(const QuantConfig& config) {
+  return {StatusCode::kInvalidArgument, "quant.select.scope",
+          "no linear of the archive is selected (scope '" + config.select.scope + "', include '" +
+              config.select.include +
+              "'); vlaserve layers lists them, quant.strict=false serves float instead"};
+}
+
+// A plan with its packs.
+struct Packed {
+  Selection selection;
+  Plan plan;
+  std::vector<LoadedPack> packs;
+};
+
+Result<Packed> Pack(Archive& archive, const QuantizeInputs& inputs, Selection selection) {
+  const QuantConfig& config = *inputs.config;
+  Packed packed;
+  packed.selection = std::move(selection);
+  if (packed.selection.layers.empty()) {
+    Status nothing = NothingMatched(config);
+    if (config.strict) return nothing;
+    packed.plan.warnings.push_back(nothing.message());
+    return packed;
+  }
+  VLASERVE_ASSIGN_OR_RETURN(packed.plan,
+                            PlanLayers(archive, packed.selection.layers, config, *inputs.run));
+  VLASERVE_ASSIGN_OR_RETURN(packed.packs, BuildPacks(archive, packed.plan, inputs));
+  return packed;
+}
+
+QuantSummary Summarize(const Archive& archive, const QuantConfig& config, Packed& packed) {
+  QuantSummary summary = EmptySummary(archive, config);
+  for (size_t i = 0; i < packed.packs.size(); ++i) {
+    const PlannedLayer& layer = packed.plan.layers[i];
+    const LoadedPack& pack = packed.packs[i];
+    summary.layers.push_back({layer.layer, pack.source, layer.source_bytes(), PackBytes(pack.layer),
+                              config.engine == Engine::kInt ? "portable" : "libtorch"});
+  }
+  summary.notes = std::move(packed.selection.notes);
+  for (std::string& note : packed.plan.notes) summary.notes.push_back(std::move(note));
+  summary.warnings = std::move(packed.plan.warnings);
+  return summary;
+}
+
+// Moves smoothing into norms and returns the layers that need not smooth any more. Not where
+// engines are compared with float layers, which know nothing of it.
+Result<std::set<std::string>> Fold(Archive& archive, const QuantizeInputs& inputs,
+                                   const Packed& packed) {
+  const Engine engine = inputs.config->engine;
+  const bool folds = engine == Engine::kInt || engine == Engine::kFake;
+  if (!inputs.config->fold || !folds || inputs.wrap_engine) return std::set<std::string>();
+  std::map<std::string, std::span<const float>> smooth;
+  for (size_t i = 0; i < packed.packs.size(); ++i) {
+    const std::span<const float> scales = packed.packs[i].layer.smooth;
+    if (!scales.empty()) smooth.emplace(packed.plan.layers[i].name(), scales);
+  }
+  if (smooth.empty()) return std::set<std::string>();
+  return FoldSmoothing(archive.module().module, smooth);
+}
+
+Result<std::unique_ptr<LinearEngine>> EngineFor(const PlannedLayer& layer, const LoadedPack& pack,
+                                                bool folded, const Plan& plan,
+                                                const QuantizeInputs& inputs) {
+  EngineInputs engine;
+  engine.name = layer.name();
+  engine.pack = pack.layer;
+  if (folded) engine.pack.smooth = {};
+  engine.settings = layer.layer.settings;
+  engine.compat_bugs = inputs.config->compat_bugs;
+  engine.weight = layer.graph.weight;
+  engine.bias = layer.graph.bias;
+  engine.compute_dtype = ScalarTypeOf(layer.compute_dtype);
+  engine.observer = inputs.observer;
+  engine.precache_weights = inputs.config->precache_weights;
+  LayerCalibration calibration;
+  if (plan.calibration && ScalesNeedCalibration(*inputs.config, layer.layer.settings)) {
+    VLASERVE_ASSIGN_OR_RETURN(calibration,
+                              plan.calibration->Layer(layer.name(), layer.pack.in_features));
+    engine.calibration = &calibration;
+  }
+  if (!inputs.wrap_engine) return MakeEngine(inputs.config->engine, std::move(engine));
+  VLASERVE_ASSIGN_OR_RETURN(std::unique_ptr<LinearEngine> made,
+                            MakeEngine(inputs.config->engine, engine));
+  return inputs.wrap_engine(engine, std::move(made));
+}
+
+Status Lower(Archive& archive, const QuantizeInputs& inputs, Packed& packed) {
+  VLASERVE_ASSIGN_OR_RETURN(const std::set<std::string> folded, Fold(archive, inputs, packed));
+  if (!folded.empty()) {
+    packed.plan.notes.push_back("quant.transform.fold: norms smooth for " +
+                                std::to_string(folded.size()) + " layers");
+  }
+  std::map<std::string, std::unique_ptr<LinearEngine>> engines;
+  for (size_t i = 0; i < packed.packs.size(); ++i) {
+    const PlannedLayer& layer = packed.plan.layers[i];
+    VLASERVE_ASSIGN_OR_RETURN(
+        engines[layer.name()],
+        EngineFor(layer, packed.packs[i], folded.contains(layer.name()), packed.plan, inputs));
+    // Engines that compute from the weight have done so.
+    archive.ReleasePages(layer.name() + ".weight");
+  }
+  return LowerLinears(archive.module().module, std::move(engines),
+                      PlaceholderDtypeFor(archive, *inputs.run))
+      .status();
+}
+
+}  // namespace
+
+int64_t QuantSummary::CountFrom(PackSource source) const {
+  return std::count_if(layers.begin(), layers.end(), [source](const QuantizedLayerInfo& layer) {
+    return layer.source == source;
+  });
+}
+
+int64_t QuantSummary::SourceBytes() const {
+  int64_t bytes = 0;
+  for (const QuantizedLayerInfo& layer : layers) bytes += layer.source_bytes;
+  return bytes;
+}
+
+int64_t QuantSummary::PackedBytes() const {
+  int64_t bytes = 0;
+  for (const QuantizedLayerInfo& layer : layers) bytes += layer.pack_bytes;
+  return bytes;
+}
+
+Result<QuantSummary> QuantizeArchive(Archive& archive, const QuantizeInputs& inputs) {
+  const QuantConfig& config = *inputs.config;
+  if (config.engine == Engine::kOff) return EmptySummary(archive, config);
+  VLASERVE_RETURN_IF_ERROR(CheckQuantConfig(config));
+  VLASERVE_ASSIGN_OR_RETURN(Selection selection, Select(archive.linears(), config));
+  if (config.dry_run) {
+    Print(inputs, DryRunLines(archive.linears(), config, selection));
+    return EmptySummary(archive, config);
+  }
+  Print(inputs, SelectionLines(archive.linears(), config, selection));
+  VLASERVE_ASSIGN_OR_RETURN(Packed packed, Pack(archive, inputs, std::move(selection)));
+  if (!packed.packs.empty()) VLASERVE_RETURN_IF_ERROR(Lower(archive, inputs, packed));
+  QuantSummary summary = Summarize(archive, config, packed);
+  std::vector<std::string> lines;
+  for (const QuantizedLayerInfo& layer : summary.layers) {
+    lines.push_back(ReplacedLine(layer.layer, config));
+  }
+  lines.push_back(ReplacedTotalLine(static_cast<int64_t>(summary.layers.size())));
+  Print(inputs, lines);
+  return summary;
+}
+
+Result<QuantSummary> PackArchive(Archive& archive, const QuantizeInputs& inputs) {
+  const QuantConfig& config = *inputs.config;
+  if (config.engine == Engine::kOff) return EmptySummary(archive, config);
+  VLASERVE_RETURN_IF_ERROR(CheckQuantConfig(config));
+  VLASERVE_ASSIGN_OR_RETURN(Selection selection, Select(archive.linears(), config));
+  VLASERVE_ASSIGN_OR_RETURN(Packed packed, Pack(archive, inputs, std::move(selection)));
+  return Summarize(archive, config, packed);
+}
+
+}  // namespace vlaserve
