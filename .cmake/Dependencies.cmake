@@ -9,6 +9,16 @@ find_package(CLI11 2.1 REQUIRED)
 find_package(Protobuf 3.21 REQUIRED)
 find_package(gRPC 1.51 CONFIG REQUIRED)
 
+# PCRE2 (8 bit); Debian's package has no CMake config.
+find_path(PCRE2_INCLUDE pcre2.h)
+find_library(PCRE2_LIBRARY pcre2-8)
+if(NOT PCRE2_INCLUDE OR NOT PCRE2_LIBRARY)
+  message(FATAL_ERROR "PCRE2 not found. Run docker/setup.sh, or install libpcre2-dev.")
+endif()
+add_library(vlaserve_pcre2 INTERFACE)
+target_include_directories(vlaserve_pcre2 SYSTEM INTERFACE ${PCRE2_INCLUDE})
+target_link_libraries(vlaserve_pcre2 INTERFACE ${PCRE2_LIBRARY})
+
 # LibTorch: a folder that holds include/ and lib/ (the official zip, a wheel's torch/ folder, or a
 # folder that such a wheel was installed into). Its package config insists on a CUDA toolkit for
 # CUDA wheels, so the target is defined here from the two libraries that a CPU build needs.

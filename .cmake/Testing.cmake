@@ -19,5 +19,7 @@ function(vlaserve_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE vlaserve_test_main ${ARG_LINK})
+  # Assertions take long to optimise; what they test is built as it is used.
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   catch_discover_tests(${name} TEST_PREFIX "${name}: " PROPERTIES TIMEOUT 600)
 endfunction()

@@ -38,7 +38,7 @@ echo "== serve it on $address (log: $log)"
 server=$!
 trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true' EXIT
 for _ in $(seq 100); do
-  "$vlaserve" health --address "$address" >/dev/null 2>&1 && break
+  "$vlaserve" health --server "$address" >/dev/null 2>&1 && break
   if ! kill -0 "$server" 2>/dev/null; then
     echo "demo.sh: the server stopped:" >&2
     cat "$log" >&2

@@ -16,6 +16,17 @@ std::string_view WithoutSpaces(std::string_view text) {
 
 }  // namespace
 
+std::string CheckSeed(const std::string& text) {
+  uint64_t seed = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+  if (error == std::errc{} && end == text.data() + text.size()) return "";
+  return "expected a whole number from 0 to 18446744073709551615, found \"" + text + "\"";
+}
+
+std::string CheckPath(const std::string& text) {
+  return text.empty() ? "expected a path, found an empty argument" : "";
+}
+
 Result<std::pair<std::string, std::string>> ParseNamedFile(std::string_view text) {
   const size_t equals = text.find('=');
   if (equals == std::string_view::npos || equals == 0 || equals + 1 == text.size()) {

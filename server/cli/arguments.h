@@ -16,6 +16,13 @@
 
 namespace vlaserve {
 
+// For CLI11's check(): what is wrong with the text of an option, empty if nothing is.
+//
+// A whole number from 0 to 2^64 - 1. (CLI11 2.1 takes the nearest for one that is out of range.)
+std::string CheckSeed(const std::string& text);
+// A path that is not empty: an empty one (--config "$UNSET") would count as not given.
+std::string CheckPath(const std::string& text);
+
 // "wrist_image=frame.png" → {"wrist_image", "frame.png"}.
 Result<std::pair<std::string, std::string>> ParseNamedFile(std::string_view text);
 

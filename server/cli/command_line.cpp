@@ -1,5 +1,6 @@
 #include "server/cli/command_line.h"
 
+#include <csignal>
 #include <iostream>
 #include <optional>
 
@@ -34,6 +35,8 @@ std::optional<int> Parse(CLI::App& app, int argc, const char* const* argv) {
 }  // namespace
 
 int RunCommandLine(int argc, const char* const* argv) {
+  // A file over a size limit (ulimit -f) is a failed write, like a full disk, not the end.
+  std::signal(SIGXFSZ, SIG_IGN);
   CLI::App app("Serves the robot policies pi0 and pi0.5 from a TorchScript archive over gRPC.",
                "vlaserve");
   Action action;
@@ -45,6 +48,10 @@ int RunCommandLine(int argc, const char* const* argv) {
   AddExportCommand(app, action);
   AddInspectCommand(app, action);
   AddCheckCommand(app, action);
+  AddLayersCommand(app, action);
+  AddCalibrateCommand(app, action);
+  AddCacheCommand(app, action);
+  AddPackCommand(app, action);
   AddSynthCommand(app, action);
   AddInferCommand(app, action);
   AddHealthCommand(app, action);

@@ -13,6 +13,7 @@ using Action = std::function<int()>;
 
 // Groups of `vlaserve --help`.
 inline constexpr const char* kArchiveCommands = "Checkpoints and archives";
+inline constexpr const char* kQuantizationCommands = "Quantization";
 inline constexpr const char* kServerCommands = "Server";
 inline constexpr const char* kClientCommands = "Client";
 
@@ -20,6 +21,10 @@ void AddSynthCommand(CLI::App& app, Action& action);
 void AddExportCommand(CLI::App& app, Action& action);
 void AddInspectCommand(CLI::App& app, Action& action);
 void AddCheckCommand(CLI::App& app, Action& action);
+void AddCalibrateCommand(CLI::App& app, Action& action);
+void AddCacheCommand(CLI::App& app, Action& action);
+void AddLayersCommand(CLI::App& app, Action& action);
+void AddPackCommand(CLI::App& app, Action& action);
 void AddServeCommand(CLI::App& app, Action& action);
 void AddConfigCommand(CLI::App& app, Action& action);
 void AddInferCommand(CLI::App& app, Action& action);

@@ -1,4 +1,4 @@
-// --config and --set, as `serve` and `config` have them.
+// --config, --set and --preset, as several commands have them.
 #pragma once
 
 #include <string>
@@ -13,10 +13,14 @@ namespace vlaserve {
 struct ConfigArguments {
   std::string file;
   std::vector<std::string> assignments;
+  std::string preset;
 
   void AddTo(CLI::App& command);
-  // With the process's environment.
-  Result<ResolvedConfig> Load() const;
+  // --preset NAME, short for --set quant.preset=NAME.
+  void AddPresetTo(CLI::App& command);
+
+  // With the process's environment. `more` are assignments that win over all others.
+  Result<ResolvedConfig> Load(const std::vector<std::string>& more = {}) const;
 };
 
 }  // namespace vlaserve

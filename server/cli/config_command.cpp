@@ -1,22 +1,25 @@
+#include <iomanip>
 #include <iostream>
 #include <memory>
 
 #include "server/cli/commands.h"
 #include "server/cli/config_arguments.h"
 #include "server/cli/exit_code.h"
+#include "server/config/presets.h"
 #include "server/config/render.h"
 
 namespace vlaserve {
 namespace {
 
-void PrintWarnings(const ResolvedConfig& config) {
+void PrintRemarks(const ResolvedConfig& config) {
+  for (const std::string& note : config.notes) std::cerr << note << "\n";
   for (const std::string& warning : config.warnings) std::cerr << "warning: " << warning << "\n";
 }
 
 int Show(const ConfigArguments& arguments, bool json) {
   const auto config = arguments.Load();
   if (!config.ok()) return Fail("config show", config.status());
-  PrintWarnings(*config);
+  PrintRemarks(*config);
   std::cout << (json ? ShowJson(*config) : ShowText(*config)) << std::flush;
   return kExitOk;
 }
@@ -24,9 +27,19 @@ int Show(const ConfigArguments& arguments, bool json) {
 int Check(const ConfigArguments& arguments) {
   const auto config = arguments.Load();
   if (!config.ok()) return Fail("config check", config.status());
-  PrintWarnings(*config);
+  PrintRemarks(*config);
   std::cout << "ok" << (config->config.archive.empty() ? "; policy.archive is not set" : "")
             << std::endl;
+  return kExitOk;
+}
+
+int ListPresets() {
+  for (const std::string& name : PresetNames()) {
+    const auto preset = ReadPreset(PosixFileSystem(), name);
+    if (!preset.ok()) return Fail("config presets", preset.status());
+    std::cout << std::left << std::setw(16) << name << preset->description << "\n";
+  }
+  std::cout << std::flush;
   return kExitOk;
 }
 
@@ -54,6 +67,9 @@ void AddConfigCommand(CLI::App& app, Action& action) {
 
   config->add_subcommand("schema", "The JSON schema of config files (configs/schema.json)")
       ->callback([&action] { action = [] { return Print(ConfigSchema()); }; });
+  config->add_subcommand("presets", "All quantization presets")->callback([&action] {
+    action = ListPresets;
+  });
   config->add_subcommand("table", "All options as a Markdown table")->callback([&action] {
     action = [] { return Print(MarkdownTable()); };
   });

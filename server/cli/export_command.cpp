@@ -83,26 +83,31 @@ void AddExportCommand(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<Arguments>();
   CLI::Option_group* source = command->add_option_group("Source, one of");
   source->require_option(1);
-  source->add_option("--checkpoint", arguments->checkpoint,
-                     "Checkpoint directory: openpi's PyTorch layout or LeRobot's, in safetensors");
+  CLI::Option* checkpoint = source->add_option(
+      "--checkpoint", arguments->checkpoint,
+      "Checkpoint directory: openpi's PyTorch layout or LeRobot's, in safetensors");
   CLI::Option* from = source->add_option(
       "--from", arguments->from,
       "Archive to copy with the settings of --policy and/or --norm-stats; its weights stay");
-  command->add_option("--out", arguments->out, "Archive to write; appears only when complete")
-      ->required();
-  command->add_option("--policy", arguments->policy,
-                      "Name of a known policy or path of a settings file (FILE.json); default: "
-                      "what the checkpoint says");
-  command->add_option("--norm-stats", arguments->norm_stats,
-                      "norm_stats.json; default: found in the checkpoint");
-  command
-      ->add_option("--tokenizer", arguments->tokenizer,
-                   "tokenizer.model; default: found in the checkpoint")
-      ->excludes(from);
+  CLI::Option* out =
+      command->add_option("--out", arguments->out, "Archive to write; appears only when complete");
+  out->required();
+  CLI::Option* policy =
+      command->add_option("--policy", arguments->policy,
+                          "Name of a known policy or path of a settings file (FILE.json); default: "
+                          "what the checkpoint says");
+  CLI::Option* norm_stats = command->add_option(
+      "--norm-stats", arguments->norm_stats, "norm_stats.json; default: found in the checkpoint");
+  CLI::Option* tokenizer = command->add_option("--tokenizer", arguments->tokenizer,
+                                               "tokenizer.model; default: found in the checkpoint");
+  tokenizer->excludes(from);
   command->add_option("--dtype", arguments->dtype, "Type of the stored weights")
       ->capture_default_str()
       ->check(CLI::IsMember({"as_stored", "float32", "bfloat16"}))
       ->excludes(from);
+  for (CLI::Option* path : {checkpoint, from, out, policy, norm_stats, tokenizer}) {
+    path->check(CheckPath);
+  }
   command->callback([arguments, &action] { action = [arguments] { return Run(*arguments); }; });
 }
 

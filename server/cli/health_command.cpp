@@ -46,7 +46,8 @@ void AddHealthCommand(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<Arguments>();
   // CLI11 takes an empty argument of a std::optional for an absent one.
   command->add_option_function<std::string>(
-      "--address", [arguments](const std::string& address) { arguments->address = address; },
+      "--server,--address",
+      [arguments](const std::string& address) { arguments->address = address; },
       "HOST:PORT; default: VLASERVE_SERVER_ADDRESS, else 127.0.0.1:50051");
   command->add_option("--service", arguments->service,
                       "Service to ask about; default: the whole server");

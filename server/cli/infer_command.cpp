@@ -20,7 +20,7 @@ struct Arguments {
   std::optional<uint64_t> seed;
   std::optional<uint32_t> num_steps;
   std::string request;
-  double timeout = 60;
+  double timeout = 600;  // a full-size policy in float on an old CPU takes minutes
   bool json = false;
 };
 
@@ -127,7 +127,7 @@ void AddInferCommand(CLI::App& app, Action& action) {
           "--prompt", [arguments](const std::string& prompt) { arguments->prompt = prompt; },
           "What to do; default: the policy's default prompt"),
       command->add_option("--seed", arguments->seed, "Seed of the noise; default: drawn")
-          ->check(CLI::NonNegativeNumber),
+          ->check(CheckSeed),
       command
           ->add_option("--num-steps", arguments->num_steps, "Denoise steps; default: the server's")
           ->check(CLI::NonNegativeNumber),
@@ -136,6 +136,7 @@ void AddInferCommand(CLI::App& app, Action& action) {
   CLI::Option* request = command->add_option(
       "--request", arguments->request,
       "FILE with an InferRequest in protobuf's JSON form, - for standard input");
+  request->check(CheckPath);
   for (CLI::Option* part : parts) request->excludes(part);
   command->add_option("--timeout", arguments->timeout, "Seconds to wait for the answer")
       ->capture_default_str();

@@ -31,15 +31,12 @@ int Run(const Arguments& arguments) {
   auto archive = Archive::Open(PosixFileSystem(), arguments.archive);
   if (!archive.ok()) return Fail("inspect", archive.status());
   std::optional<std::vector<std::string>> damaged;
-  if (arguments.verify) {
-    auto verified = (*archive)->Verify();
-    if (!verified.ok()) return Fail("inspect", verified.status());
-    damaged = *std::move(verified);
-  }
+  if (arguments.verify) damaged = (*archive)->Verify();
   if (arguments.json) {
     auto report = InspectJson(**archive);
     if (damaged) report["verify"] = {{"ok", damaged->empty()}, {"damaged", *damaged}};
-    std::cout << report.dump(2) << std::endl;
+    // A file's name need not be UTF-8.
+    std::cout << report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
   } else {
     std::cout << InspectText(**archive);
     if (damaged) PrintVerdict(*damaged);

@@ -1,10 +1,10 @@
 #include <cmath>
+#include <iostream>
 #include <memory>
 
 #include <spdlog/spdlog.h>
 
 #include "model/archive/archive.h"
-#include "model/policy/create_policy.h"
 #include "model/policy/run_options.h"
 #include "model/policy/runtime.h"
 #include "server/cli/commands.h"
@@ -12,6 +12,8 @@
 #include "server/cli/device.h"
 #include "server/cli/exit_code.h"
 #include "server/cli/logging.h"
+#include "server/cli/policy_loader.h"
+#include "server/cli/resident_memory.h"
 #include "server/cli/version.h"
 #include "server/config/render.h"
 #include "server/service/server.h"
@@ -59,7 +61,6 @@ void LogWhatIsServed(const Archive& archive, const ServerConfig& config, const R
   spdlog::info("compute: {} on {}, {} threads, {} denoise steps ({}), RoPE frequencies {}",
                Name(run.compute_dtype), config.device, RuntimeThreads(), run.num_steps,
                Name(run.time_steps), Name(run.rope_inv_freq));
-  spdlog::info("engine: off, 0 of {} linears quantized", archive.linears().size());
 }
 
 ServerOptions ServerOptionsOf(const ServerConfig& config) {
@@ -72,28 +73,34 @@ ServerOptions ServerOptionsOf(const ServerConfig& config) {
   return options;
 }
 
-ServerInfo ServerInfoOf(const Archive& archive, const ServerConfig& config, const RunOptions& run) {
-  ServerInfo info;
-  info.version = Version();
-  info.archive_sha256 = archive.archive_sha256();
-  info.settings = archive.settings();
-  info.settings.num_steps = run.num_steps;
-  info.geometry = archive.geometry();
-  info.device = config.device;
-  info.compute_dtype = Name(run.compute_dtype);
-  info.threads = RuntimeThreads();
-  return info;
+void PrintLine(const std::string& line) { std::cout << line << std::endl; }
+
+void LogMemory() {
+  const ResidentMemory memory = ReadResidentMemory();
+  spdlog::info("memory: {:.1f} MB anonymous, {:.1f} MB of mapped files resident",
+               static_cast<double>(memory.anonymous_bytes) / 1e6,
+               static_cast<double>(memory.file_bytes) / 1e6);
 }
 
 // Serves until a signal or a failure ends it.
-int ServeUntilStopped(std::unique_ptr<Server> server, const ServerOptions& options) {
+int ServeUntilStopped(std::unique_ptr<Server> server, const ServerOptions& options,
+                      PolicyLoader& loader) {
   // Longer than a drain ever takes, so that only an inference that hangs is cut off.
   constexpr milliseconds kGrace{30'000};
-  const StopSignals signals([&server] { server->RequestStop(); },
-                            milliseconds(options.drain_ms) + kGrace);
-  if (server->WaitUntilServing().ok()) spdlog::info("serving");
+  const StopSignals signals(
+      [&] {
+        loader.Stop();
+        server->RequestStop();
+      },
+      milliseconds(options.drain_ms) + kGrace);
+  if (server->WaitUntilServing().ok()) {
+    LogMemory();
+    spdlog::info("serving");
+  }
   const Status status = server->Wait();
-  if (!status.ok()) return Fail("serve", status);
+  loader.PrintProfile();
+  const bool stopped_while_loading = status.code() == StatusCode::kCancelled && loader.stopped();
+  if (!status.ok() && !stopped_while_loading) return Fail("serve", status);
   spdlog::info("stopped");
   return kExitOk;
 }
@@ -107,29 +114,23 @@ int Serve(const ServerConfig& config) {
   const Status runtime = InitializeRuntime(static_cast<int>(config.threads));
   if (!runtime.ok()) return Fail("serve", runtime);
 
-  auto archive = Archive::Open(PosixFileSystem(), config.archive);
-  if (!archive.ok()) return Fail("serve", archive.status());
-  const auto run = ResolveOptions(config.policy, (*archive)->settings());
-  if (!run.ok()) return Fail("serve", run.status());
-  LogWhatIsServed(**archive, config, *run);
+  const auto loader = PolicyLoader::Open(config, PrintLine);
+  if (!loader.ok()) return Fail("serve", loader.status());
+  LogWhatIsServed((*loader)->archive(), config, (*loader)->run());
 
   const ServerOptions options = ServerOptionsOf(config);
-  ServerInfo info = ServerInfoOf(**archive, config, *run);
-  // The worker thread calls the factory once and takes the archive over; std::function wants it to
-  // be copyable.
-  auto shared = std::make_shared<std::unique_ptr<Archive>>(*std::move(archive));
-  auto server = Server::Start(options, std::move(info), [shared, policy = config.policy] {
-    return CreatePolicy(std::move(*shared), policy);
-  });
+  auto server =
+      Server::Start(options, (*loader)->Info(), [&loader = **loader] { return loader.Load(); });
   if (!server.ok()) return Fail("serve", server.status(), ExitContext::kBind);
   spdlog::info("address: {} (port {})", config.address, (*server)->port());
-  return ServeUntilStopped(*std::move(server), options);
+  return ServeUntilStopped(*std::move(server), options, **loader);
 }
 
 int Run(const ConfigArguments& arguments) {
   const auto config = arguments.Load();
   if (!config.ok()) return Fail("serve", config.status());
   SetUpLogging(config->config.log_level);
+  for (const std::string& note : config->notes) spdlog::info("{}", note);
   for (const std::string& warning : config->warnings) spdlog::warn("{}", warning);
   if (config->config.archive.empty()) {
     return Fail("serve", {StatusCode::kInvalidArgument, "policy.archive",

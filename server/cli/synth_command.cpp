@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "model/checkpoint/synth.h"
+#include "server/cli/arguments.h"
 #include "server/cli/commands.h"
 #include "server/cli/exit_code.h"
 
@@ -43,8 +44,8 @@ void AddSynthCommand(CLI::App& app, Action& action) {
       ->check(CLI::IsMember({"tiny", "full"}));
   command->add_option("--seed", arguments->seed, "Seed of the random weights")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--out", arguments->out, "Directory to write")->required();
+      ->check(CheckSeed);
+  command->add_option("--out", arguments->out, "Directory to write")->required()->check(CheckPath);
   command->callback([arguments, &action] { action = [arguments] { return Run(*arguments); }; });
 }
 

@@ -1,73 +1,52 @@
 #include "server/config/load.h"
 
 #include <algorithm>
-#include <optional>
 
-#include <unistd.h>
-
-#include "model/io/json.h"
+#include "quant/cache/default_directory.h"
+#include "server/config/config_object.h"
+#include "server/config/openpi_environment.h"
+#include "server/config/presets.h"
+#include "server/config/settle.h"
 
 namespace vlaserve {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr size_t kMaxConfigBytes = size_t{1} << 20;
-
-Status ConfigError(std::string_view where, std::string_view what) {
-  return {StatusCode::kInvalidArgument, std::string(where) + ": " + std::string(what)};
-}
-
-// The keys that may stand in the object of `prefix` ("" or "server."), for messages.
-std::string KeysBelow(std::string_view prefix) {
-  std::vector<std::string> keys;
-  for (const Option& option : Options()) {
-    if (!option.key.starts_with(prefix)) continue;
-    const std::string_view rest = option.key.substr(prefix.size());
-    const std::string key(rest.substr(0, rest.find('.')));
-    if (keys.empty() || keys.back() != key) keys.push_back(key);
-  }
-  std::string list;
-  for (const std::string& key : keys) list += (list.empty() ? "" : ", ") + key;
-  return list;
-}
-
-bool IsSection(std::string_view key) {
-  const std::string prefix = std::string(key) + ".";
-  return std::any_of(Options().begin(), Options().end(),
-                     [&](const Option& option) { return option.key.starts_with(prefix); });
+// " (environment VLASERVE_QUANT_PRESET)", for messages about a value.
+std::string OriginText(const ResolvedOption& entry) {
+  if (entry.source == ValueSource::kDefault) return "";
+  return " (" + std::string(ValueSourceName(entry.source)) + " " + entry.origin + ")";
 }
 
 class Resolver {
  public:
-  Resolver() {
+  explicit Resolver(FileSystem& files) : files_(files) {
     for (const Option& option : Options()) {
       resolved_.options.push_back({&option, option.default_value, ValueSource::kDefault, ""});
     }
   }
 
-  Status ReadFile(FileSystem& files, const std::string& path) {
-    VLASERVE_ASSIGN_OR_RETURN(const std::string text, files.Read(path, kMaxConfigBytes));
-    // nlohmann::json skips a byte order mark, which RFC 8259 lets it do; we say what is there.
-    if (text.starts_with("\xEF\xBB\xBF")) {
-      return ConfigError(path, "starts with a byte order mark, expected plain UTF-8 JSON");
+  Status ReadFile(const std::string& path) {
+    VLASERVE_ASSIGN_OR_RETURN(const Json root, ReadConfigJson(files_, path));
+    VLASERVE_ASSIGN_OR_RETURN(std::vector<OptionValue> values, ReadOptions(root, path, {}));
+    for (OptionValue& value : values) {
+      Set(*value.option, std::move(value.value), ValueSource::kFile, path);
     }
-    VLASERVE_ASSIGN_OR_RETURN(const Json root, ParseJson(text, path));
-    if (!root.is_object()) {
-      return ConfigError(path, "expected a JSON object, found " + std::string(root.type_name()));
-    }
-    return ReadObject(root, "", path);
+    return Status::Ok();
   }
 
   Status ReadEnvironment(const Environment& environment) {
-    for (ResolvedOption& entry : resolved_.options) {
-      const std::string name = EnvironmentName(entry.option->key);
+    for (const Option& option : Options()) {
+      const std::string name = EnvironmentName(option.key);
       const auto it = environment.find(name);
       // Compose files and scripts pass on variables that are not set as empty ones.
       if (it == environment.end() || it->second.empty()) continue;
-      VLASERVE_RETURN_IF_ERROR(SetFromText(entry, it->second, ValueSource::kEnvironment,
-                                           "environment variable " + name));
-      entry.origin = name;
+      auto value = ParseValue(option, it->second);
+      if (!value.ok()) {
+        return ConfigError("environment variable " + name, value.status().message());
+      }
+      Set(option, *std::move(value), ValueSource::kEnvironment, name);
     }
     WarnOfStrayVariables(environment);
     return Status::Ok();
@@ -79,74 +58,85 @@ class Resolver {
       return ConfigError("--set " + assignment, "expected key=value");
     }
     const std::string key = assignment.substr(0, equals);
-    ResolvedOption* entry = Find(key);
-    if (entry == nullptr) {
+    const Option* option = FindOption(key);
+    if (option == nullptr) {
       return ConfigError("--set " + key, "no such option; `vlaserve config table` lists them all");
     }
-    const std::string text = assignment.substr(equals + 1);
-    return SetFromText(*entry, text, ValueSource::kCommandLine, "--set");
+    auto value = ParseValue(*option, assignment.substr(equals + 1));
+    if (!value.ok()) return ConfigError("--set " + key, value.status().message());
+    Set(*option, *std::move(value), ValueSource::kCommandLine, "--set");
+    return Status::Ok();
   }
 
-  ResolvedConfig Finish() {
+  // Below the variables and assignments, which have been read.
+  Status ReadOpenpi(const Environment& environment) {
+    VLASERVE_ASSIGN_OR_RETURN(OpenpiOverlay overlay, ReadOpenpiEnvironment(files_, environment));
+    resolved_.notes = std::move(overlay.report);
+    const ResolvedOption& preset = Find(kPresetKey);
+    if (!overlay.base_preset.empty() && preset.source == ValueSource::kDefault) {
+      Set(*preset.option, overlay.base_preset, ValueSource::kOpenpi, overlay.base_variable);
+    }
+    for (OpenpiSetting& setting : overlay.settings) {
+      const Option& option = *FindOption(setting.key);
+      Status status = CheckValue(option, setting.value);
+      if (!status.ok() && !setting.unchecked) {
+        status = ConfigError("environment variable " + setting.variable, status.message());
+        if (!setting.legacy_only) return status;
+        legacy_error_ = status;
+        continue;
+      }
+      Set(option, std::move(setting.value), ValueSource::kOpenpi, setting.variable);
+    }
+    row_rot_word_ = std::move(overlay.row_rot_word);
+    return Status::Ok();
+  }
+
+  // Below everything but defaults.
+  Status ReadPresetValues() {
+    const ResolvedOption& entry = Find(kPresetKey);
+    auto preset = ReadPreset(files_, entry.value.get<std::string>());
+    if (!preset.ok()) {
+      return ConfigError("quant.preset" + OriginText(entry), preset.status().message());
+    }
+    for (OptionValue& value : preset->values) {
+      Set(*value.option, std::move(value.value), ValueSource::kPreset, preset->name);
+    }
+    return Status::Ok();
+  }
+
+  Result<ResolvedConfig> Finish(const Environment& environment) {
+    SettleQuant(resolved_.options, resolved_.notes);
+    ServerConfig& config = resolved_.config;
     for (const ResolvedOption& entry : resolved_.options) {
-      if (!entry.value.is_null()) entry.option->apply(entry.value, resolved_.config);
+      if (!entry.value.is_null()) entry.option->apply(entry.value, config);
+    }
+    FinishQuant(config.quant);
+    if (config.pack_cache.directory.empty()) {
+      config.pack_cache.directory = DefaultPackCacheDirectory(environment);
+    }
+    if (config.quant.engine == Engine::kLegacyExact) VLASERVE_RETURN_IF_ERROR(legacy_error_);
+    if (const Status status = CheckQuantConfig(config.quant); !status.ok()) {
+      return ConfigError(status.field() + OriginText(Find(status.field())), status.message());
     }
     return std::move(resolved_);
   }
 
  private:
-  ResolvedOption* Find(std::string_view key) {
-    const auto it =
-        std::find_if(resolved_.options.begin(), resolved_.options.end(),
-                     [&](const ResolvedOption& entry) { return entry.option->key == key; });
-    return it == resolved_.options.end() ? nullptr : &*it;
+  ResolvedOption& Find(std::string_view key) { return Entry(resolved_.options, key); }
+
+  // Unless a source of higher precedence has spoken.
+  void Set(const Option& option, Json value, ValueSource source, std::string origin) {
+    ResolvedOption& entry = Find(option.key);
+    if (entry.source > source) return;
+    entry = {&option, std::move(value), source, std::move(origin)};
   }
 
-  Status ReadObject(const Json& object, const std::string& prefix, const std::string& path) {
-    for (const auto& [name, value] : object.items()) {
-      const std::string key = prefix + name;
-      const std::string where = path + ": " + JsonPointer(key);
-      if (prefix.empty() && name == "$schema") {
-        if (!value.is_string()) {
-          return ConfigError(where, "expected a string, found " + std::string(value.type_name()));
-        }
-      } else if (ResolvedOption* entry =
-                     name.find('.') == std::string::npos ? Find(key) : nullptr) {
-        if (const Status status = CheckValue(*entry->option, value); !status.ok()) {
-          return ConfigError(where, status.message());
-        }
-        *entry = {entry->option, value, ValueSource::kFile, path};
-        if (entry->option->is_path) {
-          entry->value = RelativeToFolderOf(path, value.get_ref<const std::string&>());
-        }
-      } else if (name.find('.') == std::string::npos && IsSection(key)) {
-        if (!value.is_object()) {
-          return ConfigError(where, "expected an object, found " + std::string(value.type_name()));
-        }
-        VLASERVE_RETURN_IF_ERROR(ReadObject(value, key + ".", path));
-      } else {
-        return ConfigError(where, "unknown key; expected one of: " + KeysBelow(prefix));
-      }
-    }
-    return Status::Ok();
-  }
-
-  static std::string RelativeToFolderOf(const std::string& file, const std::string& path) {
-    const size_t slash = file.rfind('/');
-    if (path.starts_with('/') || slash == std::string::npos) return path;
-    return JoinPath(file.substr(0, slash + 1), path);
-  }
-
-  static Status SetFromText(ResolvedOption& entry, const std::string& text, ValueSource source,
-                            const std::string& origin) {
-    auto value = ParseValue(*entry.option, text);
-    if (!value.ok()) {
-      const std::string where =
-          source == ValueSource::kCommandLine ? "--set " + std::string(entry.option->key) : origin;
-      return ConfigError(where, value.status().message());
-    }
-    entry = {entry.option, *std::move(value), source, origin};
-    return Status::Ok();
+  void FinishQuant(QuantConfig& quant) {
+    const ResolvedOption& rotation = Find("quant.transform.rotate_out");
+    if (rotation.source == ValueSource::kOpenpi) quant.row_rot_word = row_rot_word_;
+    quant.select.allow_unknown_names =
+        Find("quant.select.layers").source == ValueSource::kOpenpi ||
+        Find("quant.select.per_layer_wbits").source == ValueSource::kOpenpi;
   }
 
   void WarnOfStrayVariables(const Environment& environment) {
@@ -164,29 +154,23 @@ class Resolver {
     }
   }
 
+  FileSystem& files_;
   ResolvedConfig resolved_;
+  std::optional<std::string> row_rot_word_;
+  Status legacy_error_;
 };
 
 }  // namespace
-
-Environment ProcessEnvironment() {
-  Environment environment;
-  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
-    const std::string_view text(*entry);
-    const size_t equals = text.find('=');
-    if (equals != std::string_view::npos) {
-      environment.emplace(text.substr(0, equals), text.substr(equals + 1));
-    }
-  }
-  return environment;
-}
 
 std::string_view ValueSourceName(ValueSource source) {
   switch (source) {
     case ValueSource::kDefault:
       return "default";
+    case ValueSource::kPreset:
+      return "preset";
     case ValueSource::kFile:
       return "file";
+    case ValueSource::kOpenpi:
     case ValueSource::kEnvironment:
       return "environment";
     case ValueSource::kCommandLine:
@@ -196,9 +180,9 @@ std::string_view ValueSourceName(ValueSource source) {
 }
 
 Result<ResolvedConfig> LoadConfig(FileSystem& files, const ConfigSources& sources) {
-  Resolver resolver;
+  Resolver resolver(files);
   if (!sources.file.empty()) {
-    if (const Status status = resolver.ReadFile(files, sources.file); !status.ok()) {
+    if (const Status status = resolver.ReadFile(sources.file); !status.ok()) {
       return Status(StatusCode::kInvalidArgument, status.message());
     }
   }
@@ -206,7 +190,9 @@ Result<ResolvedConfig> LoadConfig(FileSystem& files, const ConfigSources& source
   for (const std::string& assignment : sources.assignments) {
     VLASERVE_RETURN_IF_ERROR(resolver.ReadAssignment(assignment));
   }
-  return resolver.Finish();
+  VLASERVE_RETURN_IF_ERROR(resolver.ReadOpenpi(sources.environment));
+  VLASERVE_RETURN_IF_ERROR(resolver.ReadPresetValues());
+  return resolver.Finish(sources.environment);
 }
 
 }  // namespace vlaserve

@@ -1,21 +1,16 @@
-// Puts a configuration together: command line (--set) over environment over config file over
-// default. The rules are written for users in server/config/CONFIG.md.
+// Puts a configuration together: command line (--set) over environment over config file over preset
+// over default. The rules are written for users in server/config/CONFIG.md.
 #pragma once
 
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "model/io/file_system.h"
+#include "server/config/environment.h"
 #include "server/config/option.h"
 
 namespace vlaserve {
-
-using Environment = std::map<std::string, std::string>;
-
-// The process's environment as it is now.
-Environment ProcessEnvironment();
 
 struct ConfigSources {
   std::string file = {};                      // empty: none
@@ -23,17 +18,17 @@ struct ConfigSources {
   Environment environment = {};
 };
 
-// In rising precedence.
-enum class ValueSource { kDefault, kFile, kEnvironment, kCommandLine };
+// In rising precedence. kOpenpi: variables of openpi_duquant (openpi_environment.h).
+enum class ValueSource { kDefault, kPreset, kFile, kOpenpi, kEnvironment, kCommandLine };
 
-// "default", "file", "environment", "command line".
+// "default", "preset", "file", "environment" (twice), "command line".
 std::string_view ValueSourceName(ValueSource source);
 
 struct ResolvedOption {
   const Option* option = nullptr;
   nlohmann::json value;  // null: unset
   ValueSource source = ValueSource::kDefault;
-  std::string origin;  // the file, the variable or "--set"; empty for defaults
+  std::string origin;  // the preset, the file, the variable or "--set"; empty for defaults
 };
 
 struct ResolvedConfig {
@@ -42,11 +37,14 @@ struct ResolvedConfig {
   // Things that are probably mistakes and are not errors: a variable VLASERVE_SERVER_… that names
   // no option (Kubernetes sets such ones, so that it must not stop a server).
   std::vector<std::string> warnings;
+  // For the start-up log, one line each: what became of openpi_duquant's variables, and what was
+  // settled between a preset and an engine (settle.h).
+  std::vector<std::string> notes;
 };
 
 // Errors are kInvalidArgument whatever went wrong, for they all mean "your configuration is wrong";
 // messages name the file and the JSON pointer, the variable or the --set, what was expected and
-// what was found.
+// what was found. The quantization settings have passed CheckQuantConfig.
 Result<ResolvedConfig> LoadConfig(FileSystem& files, const ConfigSources& sources);
 
 }  // namespace vlaserve

@@ -7,6 +7,8 @@
 #include <limits>
 #include <regex>
 
+#include "model/io/json.h"
+
 namespace vlaserve {
 namespace {
 
@@ -40,7 +42,8 @@ bool IsAllowedText(const Option& option, const std::string& text) {
   if (!option.values.empty()) {
     return std::find(option.values.begin(), option.values.end(), text) != option.values.end();
   }
-  if (text.empty() || text.find('\0') != std::string::npos) return false;
+  if (text.find('\0') != std::string::npos) return false;
+  if (text.empty()) return option.may_be_empty;
   if (option.pattern.empty()) return true;
   // std::regex recurses once per character; the longest host name has 253.
   constexpr size_t kMaxBytes = 300;
@@ -58,8 +61,92 @@ bool HasType(const Option& option, const Json& value) {
       return value.is_number();
     case OptionType::kString:
       return value.is_string();
+    case OptionType::kStringList:
+      return value.is_array();
+    case OptionType::kIntegerMap:
+    case OptionType::kSettingsMap:
+      return value.is_object();
   }
   return false;
+}
+
+bool IsAllowedNumber(const Option& option, const Json& value) {
+  if (!option.integers.empty()) {
+    return std::any_of(option.integers.begin(), option.integers.end(),
+                       [&](int64_t integer) { return value == integer; });
+  }
+  const double number = value.get<double>();
+  return number >= option.minimum && number <= option.maximum;
+}
+
+// "one of 0, 2, 4 or 8", "2 or 4".
+template <typename Values, typename Text>
+std::string ListText(const Values& values, Text text) {
+  std::string list;
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (i > 0) list += i + 1 == values.size() ? " or " : ", ";
+    list += text(values[i]);
+  }
+  return list;
+}
+
+std::string AllowedTexts(const Option& option) {
+  if (option.values.empty()) return std::string(option.form);
+  return ListText(option.values, [](std::string_view value) { return std::string(value); });
+}
+
+std::string AllowedIntegers(const Option& option) {
+  if (!option.integers.empty()) {
+    return ListText(option.integers, [](int64_t integer) { return std::to_string(integer); });
+  }
+  return "from " + NumberText(option.minimum) + " to " + NumberText(option.maximum);
+}
+
+Status EntryError(const Option& option, const std::string& entry, const std::string& message) {
+  return {StatusCode::kInvalidArgument, std::string(option.key), Quoted(entry) + ": " + message};
+}
+
+Status CheckList(const Option& option, const Json& list) {
+  for (const Json& entry : list) {
+    if (entry.is_string() && IsAllowedText(option, entry.get_ref<const std::string&>())) continue;
+    return Unexpected(option, "entry " + Describe(entry));
+  }
+  return Status::Ok();
+}
+
+Status CheckIntegerMap(const Option& option, const Json& map) {
+  for (const auto& [name, value] : map.items()) {
+    if (value.is_number_integer() && IsAllowedNumber(option, value)) continue;
+    return EntryError(
+        option, name,
+        "expected an integer, " + AllowedIntegers(option) + ", found " + Describe(value));
+  }
+  return Status::Ok();
+}
+
+Status CheckSettingsMap(const Option& option, const Json& map) {
+  const auto allowed = SettingsOf(option);
+  for (const auto& [name, settings] : map.items()) {
+    if (!settings.is_object()) {
+      return EntryError(option, name, "expected an object, found " + Describe(settings));
+    }
+    for (const auto& [key, value] : settings.items()) {
+      const auto setting = std::find_if(allowed.begin(), allowed.end(), [&](const auto& candidate) {
+        return candidate.first == key;
+      });
+      if (setting == allowed.end()) {
+        return EntryError(option, name,
+                          "unknown key " + Quoted(key) + "; expected some of " +
+                              ListText(allowed, [](const auto& candidate) {
+                                return std::string(candidate.first);
+                              }));
+      }
+      if (const Status status = CheckValue(*setting->second, value); !status.ok()) {
+        return EntryError(option, name, key + ": " + status.message());
+      }
+    }
+  }
+  return Status::Ok();
 }
 
 template <typename T>
@@ -94,36 +181,59 @@ std::string JsonPointer(std::string_view key) {
 }
 
 std::string Expectation(const Option& option) {
-  const auto range = [&] {
-    return " from " + NumberText(option.minimum) + " to " + NumberText(option.maximum);
-  };
   switch (option.type) {
     case OptionType::kBoolean:
       return "true or false";
     case OptionType::kInteger:
-      return "an integer" + range();
+      return option.integers.empty() ? "an integer " + AllowedIntegers(option)
+                                     : AllowedIntegers(option);
     case OptionType::kNumber:
-      return "a number" + range();
+      return "a number from " + NumberText(option.minimum) + " to " + NumberText(option.maximum);
     case OptionType::kString:
-      break;
+      return AllowedTexts(option);
+    case OptionType::kStringList:
+      return "a list of " + AllowedTexts(option);
+    case OptionType::kIntegerMap:
+    case OptionType::kSettingsMap:
+      return std::string(option.form);
   }
-  if (option.values.empty()) return std::string(option.form);
-  std::string list;
-  for (const std::string_view value : option.values) {
-    if (!list.empty()) list += value == option.values.back() ? " or " : ", ";
-    list += value;
-  }
-  return list;
+  return "";
 }
 
 Status CheckValue(const Option& option, const Json& value) {
-  bool fits = HasType(option, value);
-  if (fits && value.is_number()) {
-    const double number = value.get<double>();
-    fits = number >= option.minimum && number <= option.maximum;
+  if (!HasType(option, value)) return Unexpected(option, Describe(value));
+  bool fits = true;
+  switch (option.type) {
+    case OptionType::kBoolean:
+      break;
+    case OptionType::kInteger:
+    case OptionType::kNumber:
+      fits = IsAllowedNumber(option, value);
+      break;
+    case OptionType::kString:
+      fits = IsAllowedText(option, value.get_ref<const std::string&>());
+      break;
+    case OptionType::kStringList:
+      return CheckList(option, value);
+    case OptionType::kIntegerMap:
+      return CheckIntegerMap(option, value);
+    case OptionType::kSettingsMap:
+      return CheckSettingsMap(option, value);
   }
-  if (fits && value.is_string()) fits = IsAllowedText(option, value.get_ref<const std::string&>());
   return fits ? Status::Ok() : Unexpected(option, Describe(value));
+}
+
+std::vector<std::pair<std::string_view, const Option*>> SettingsOf(const Option& map) {
+  std::vector<std::pair<std::string_view, const Option*>> settings;
+  for (const Option& option : Options()) {
+    // A path is one file for all.
+    const bool may_be_set = !option.is_path && std::any_of(map.settings.begin(), map.settings.end(),
+                                                           [&](std::string_view prefix) {
+                                                             return option.key.starts_with(prefix);
+                                                           });
+    if (may_be_set) settings.emplace_back(option.key.substr(option.key.find('.') + 1), &option);
+  }
+  return settings;
 }
 
 Result<Json> ParseValue(const Option& option, std::string_view text) {
@@ -143,6 +253,11 @@ Result<Json> ParseValue(const Option& option, std::string_view text) {
       break;
     case OptionType::kString:
       value = std::string(text);
+      break;
+    case OptionType::kStringList:
+    case OptionType::kIntegerMap:
+    case OptionType::kSettingsMap:
+      if (auto json = ParseJson(text, "value"); json.ok()) value = *std::move(json);
       break;
   }
   if (!value) return Unexpected(option, Quoted(text));

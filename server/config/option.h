@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -19,7 +20,15 @@
 
 namespace vlaserve {
 
-enum class OptionType { kBoolean, kInteger, kNumber, kString };
+enum class OptionType {
+  kBoolean,
+  kInteger,
+  kNumber,
+  kString,
+  kStringList,   // ["a", "b"]
+  kIntegerMap,   // {"any name": 4}
+  kSettingsMap,  // {"any name": {"weight.bits": 8}}: names to values of other options
+};
 
 struct Option {
   std::string_view key;
@@ -27,14 +36,21 @@ struct Option {
   // Null: unset unless somebody sets it; `when_unset` then says what happens.
   nlohmann::json default_value = nullptr;
   std::string_view when_unset = "";
-  // Range of kInteger and kNumber, both ends included.
+  // What a kInteger or a value of a kIntegerMap may be: one of `integers` if there are any; else,
+  // and for kNumber, this range, both ends included.
   double minimum = 0;
   double maximum = 0;
-  // What a kString may be: one of `values` if there are any; else any non-empty text that matches
-  // the regular expression `pattern` (ECMAScript, anchored), if there is one. People read `form`.
+  std::vector<int64_t> integers = {};
+  // What a kString or an entry of a kStringList may be: one of `values` if there are any; else any
+  // text that matches the regular expression `pattern` (ECMAScript, anchored), if there is one. An
+  // empty text only if `may_be_empty`. People read `form`.
   std::vector<std::string_view> values = {};
   std::string_view pattern = "";
   std::string_view form = "";
+  bool may_be_empty = false;
+  // kSettingsMap: the options whose keys begin with one of these may be set; their keys stand there
+  // without the option group's name ("weight.bits").
+  std::vector<std::string_view> settings = {};
   // A path; one that stands in a config file is relative to that file's folder.
   bool is_path = false;
   std::string_view help = "";
@@ -66,8 +82,11 @@ std::string Expectation(const Option& option);
 // Status::field() = key and the message "expected …, found …".
 Status CheckValue(const Option& option, const nlohmann::json& value);
 
-// Reads a value from text (environment, --set). Numbers and true/false are spelled as in JSON,
-// strings stand without quotes. Errors as CheckValue.
+// Reads a value from text (environment, --set). Numbers, true/false, lists and maps are spelled as
+// in JSON, strings stand without quotes. Errors as CheckValue.
 Result<nlohmann::json> ParseValue(const Option& option, std::string_view text);
+
+// What may stand in a kSettingsMap, in the table's order: the key as it is written there.
+std::vector<std::pair<std::string_view, const Option*>> SettingsOf(const Option& map);
 
 }  // namespace vlaserve

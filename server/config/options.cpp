@@ -1,4 +1,5 @@
 #include "server/config/option.h"
+#include "server/config/quant_options.h"
 
 namespace vlaserve {
 namespace {
@@ -10,7 +11,7 @@ constexpr std::string_view kAddressPattern =
     R"((\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])$)";
 
 std::vector<Option> MakeOptions() {
-  return {
+  std::vector<Option> options = {
       {.key = "policy.archive",
        .when_unset = "`serve` asks for it",
        .form = "a path",
@@ -134,6 +135,11 @@ std::vector<Option> MakeOptions() {
        .help = "Least severe messages that are logged (to standard error).",
        .apply = [](const Json& value, ServerConfig& config) { value.get_to(config.log_level); }},
   };
+  // Behind "runtime", which they are about, and before "log".
+  std::vector<Option> quant = QuantOptions();
+  options.insert(options.end() - 1, std::make_move_iterator(quant.begin()),
+                 std::make_move_iterator(quant.end()));
+  return options;
 }
 
 }  // namespace
@@ -148,6 +154,8 @@ const std::vector<OptionGroup>& OptionGroups() {
       {"policy", "What is served."},
       {"server", "The gRPC server."},
       {"runtime", "How the policy is computed."},
+      {"quant", "Which linears are quantized, and how (configs/README.md)."},
+      {"pack_cache", "Quantized weights on disk."},
       {"log", "The log on standard error."},
   };
   return groups;

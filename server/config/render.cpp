@@ -11,20 +11,22 @@ using Json = nlohmann::ordered_json;
 
 std::string ValueText(const ResolvedOption& entry) {
   if (entry.value.is_null()) return std::string("(").append(entry.option->when_unset).append(")");
+  if (entry.value == "") return "\"\"";
   if (entry.value.is_string()) return entry.value.get<std::string>();
   return entry.value.dump();
 }
 
 std::string SourceText(const ResolvedOption& entry) {
   std::string text(ValueSourceName(entry.source));
-  if (entry.source == ValueSource::kFile || entry.source == ValueSource::kEnvironment) {
-    text += " " + entry.origin;
-  }
+  const bool origin_says_more =
+      entry.source != ValueSource::kDefault && entry.source != ValueSource::kCommandLine;
+  if (origin_says_more) text += " " + entry.origin;
   return text;
 }
 
 std::string DefaultText(const Option& option) {
   if (option.default_value.is_null()) return std::string(option.when_unset);
+  if (option.default_value == "") return "\"\"";
   if (option.default_value.is_string()) return option.default_value.get<std::string>();
   return option.default_value.dump();
 }
@@ -34,33 +36,64 @@ std::string Padded(std::string text, size_t width) {
   return text;
 }
 
-std::string_view SchemaType(OptionType type) {
-  switch (type) {
-    case OptionType::kBoolean:
-      return "boolean";
-    case OptionType::kInteger:
-      return "integer";
-    case OptionType::kNumber:
-      return "number";
-    case OptionType::kString:
-      return "string";
-  }
-  return "";
-}
-
-Json OptionSchema(const Option& option) {
-  Json schema = {{"description", option.help}, {"type", SchemaType(option.type)}};
-  if (option.type == OptionType::kInteger || option.type == OptionType::kNumber) {
-    schema["minimum"] = static_cast<int64_t>(option.minimum);
-    schema["maximum"] = static_cast<int64_t>(option.maximum);
-  }
+void AddStringRules(const Option& option, Json& schema) {
+  schema["type"] = "string";
   if (!option.values.empty()) {
     schema["enum"] = option.values;
   } else if (!option.pattern.empty()) {
     schema["pattern"] = option.pattern;
-  } else if (option.type == OptionType::kString) {
+  } else if (!option.may_be_empty) {
     schema["minLength"] = 1;
   }
+}
+
+void AddNumberRules(const Option& option, std::string_view type, Json& schema) {
+  schema["type"] = type;
+  if (!option.integers.empty()) {
+    schema["enum"] = option.integers;
+  } else {
+    schema["minimum"] = static_cast<int64_t>(option.minimum);
+    schema["maximum"] = static_cast<int64_t>(option.maximum);
+  }
+}
+
+void AddRules(const Option& option, Json& schema) {
+  switch (option.type) {
+    case OptionType::kBoolean:
+      schema["type"] = "boolean";
+      break;
+    case OptionType::kInteger:
+      AddNumberRules(option, "integer", schema);
+      break;
+    case OptionType::kNumber:
+      AddNumberRules(option, "number", schema);
+      break;
+    case OptionType::kString:
+      AddStringRules(option, schema);
+      break;
+    case OptionType::kStringList:
+      schema["type"] = "array";
+      AddStringRules(option, schema["items"]);
+      break;
+    case OptionType::kIntegerMap:
+      schema["type"] = "object";
+      AddNumberRules(option, "integer", schema["additionalProperties"]);
+      break;
+    case OptionType::kSettingsMap: {
+      Json entry = {{"type", "object"}, {"additionalProperties", false}};
+      for (const auto& [key, setting] : SettingsOf(option)) {
+        AddRules(*setting, entry["properties"][std::string(key)]);
+      }
+      schema["type"] = "object";
+      schema["additionalProperties"] = std::move(entry);
+      break;
+    }
+  }
+}
+
+Json OptionSchema(const Option& option) {
+  Json schema = {{"description", option.help}};
+  AddRules(option, schema);
   if (!option.default_value.is_null()) schema["default"] = Json(option.default_value);
   return schema;
 }

@@ -1,6 +1,6 @@
 // What a server is told: the options of server/config/option.h as typed values.
 //
-// There are no defaults here: they stand in the option table, and LoadConfig fills every field.
+// Defaults stand in the option table, and LoadConfig fills every field.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,8 @@
 #include <string>
 
 #include "model/policy/policy.h"
+#include "quant/cache/pack_cache.h"
+#include "quant/config/quant_config.h"
 
 namespace vlaserve {
 
@@ -24,6 +26,9 @@ struct ServerConfig {
   std::string device;   // "cpu", "cuda" or "cuda:N"
   int64_t threads = 0;  // 0: all cores
   PolicyOptions policy;
+
+  QuantConfig quant;
+  PackCacheOptions pack_cache;
 
   std::string log_level;  // debug, info, warning, error
 };

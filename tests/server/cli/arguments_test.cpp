@@ -25,6 +25,21 @@ TEST_CASE("a named file is split at the first equals sign") {
   }
 }
 
+TEST_CASE("a seed that does not fit is refused, not replaced by the nearest") {
+  CHECK(CheckSeed("0").empty());
+  CHECK(CheckSeed("18446744073709551615").empty());
+  for (const std::string bad :
+       {"18446744073709551616", "99999999999999999999", "-1", "", "1.5", "7x", " 7", "0x7"}) {
+    INFO(bad);
+    CHECK_THAT(CheckSeed(bad), ContainsText("found \"" + bad + "\""));
+  }
+}
+
+TEST_CASE("an empty path is refused, not taken for an absent one") {
+  CHECK(CheckPath("a").empty());
+  CHECK_FALSE(CheckPath("").empty());
+}
+
 TEST_CASE("a state is a list of numbers") {
   CHECK(ParseNumberList("-0.5").value() == std::vector<double>{-0.5});
   CHECK(ParseNumberList("1, 2e-3 ,-4").value() == std::vector<double>{1, 2e-3, -4});

@@ -3,95 +3,7 @@
 # server from start to SIGTERM. Servers listen on ports that the system chooses.
 #
 #   program_test.sh PROGRAM SOURCE_DIR usage|config|files|serve
-set -uo pipefail
-program=$1
-source_dir=$2
-part=$3
-unset "${!VLASERVE_SERVER_@}" "${!VLASERVE_RUNTIME_@}" "${!VLASERVE_POLICY_@}" "${!VLASERVE_LOG_@}"
-
-# LibTorch's OpenMP threads spin while they wait; on a machine that is busy with other tests, that
-# makes an inference a hundred times slower than sleeping does.
-export OMP_WAIT_POLICY=passive
-
-work=$(mktemp -d)
-server=
-clean_up() {
-  if [[ -n $server ]]; then
-    kill -KILL "$server" 2>/dev/null
-    wait "$server" 2>/dev/null
-  fi
-  rm -rf "$work"
-}
-trap clean_up EXIT
-checks=0
-failures=0
-
-# expect CODE ARGUMENTS...: runs the program (bounded in time), keeps its streams in $work/out and
-# $work/err, and checks the exit code.
-expect() {
-  local code=$1 got=0
-  shift
-  timeout 120 "$program" "$@" >"$work/out" 2>"$work/err" || got=$?
-  checks=$((checks + 1))
-  if [[ $got -ne $code ]]; then
-    failures=$((failures + 1))
-    echo "FAILED: vlaserve $*: exit code $got, expected $code" >&2
-    sed 's/^/    /' "$work/out" "$work/err" >&2
-  fi
-}
-
-# says STREAM TEXT...: the last run's stream (out, err) or a file contains every text.
-says() {
-  local file=$work/$1 text
-  shift
-  for text in "$@"; do
-    checks=$((checks + 1))
-    if ! grep -qF -- "$text" "$file"; then
-      failures=$((failures + 1))
-      echo "FAILED: expected \"$text\" in $(basename "$file"):" >&2
-      sed 's/^/    /' "$file" >&2
-    fi
-  done
-}
-
-silent() {
-  checks=$((checks + 1))
-  if [[ -s $work/$1 ]]; then
-    failures=$((failures + 1))
-    echo "FAILED: expected nothing on $1:" >&2
-    sed 's/^/    /' "$work/$1" >&2
-  fi
-}
-
-export_demo() {
-  expect 0 export --checkpoint "$source_dir/configs/demo_policy" --out "$work/policy.pt"
-}
-
-# start_server: serves $work/policy.pt; sets $server and $port.
-start_server() {
-  "$program" serve --set policy.archive="$work/policy.pt" --set server.address=127.0.0.1:0 \
-    >"$work/server.out" 2>"$work/log" &
-  server=$!
-  for _ in $(seq 600); do
-    grep -qE ' serving$' "$work/log" && break
-    kill -0 "$server" 2>/dev/null || break
-    sleep 0.1
-  done
-  port=$(sed -n 's/.*address: .*(port \([0-9]*\)).*/\1/p' "$work/log")
-  if [[ -z $port ]]; then
-    echo "FAILED: the server does not serve:" >&2
-    cat "$work/log" >&2
-    exit 1
-  fi
-}
-
-# Ends the server with SIGTERM; its exit code is in $stopped.
-stop_server() {
-  stopped=0
-  kill -TERM "$server"
-  wait "$server" || stopped=$?
-  server=
-}
+source "$(dirname "$0")/program.sh"
 
 usage_part() {
   expect 2
@@ -104,6 +16,8 @@ usage_part() {
   expect 2 synth pi7 --out "$work/x"
   expect 2 synth pi0 --size huge --out "$work/x"
   expect 2 synth pi0 --seed -1 --out "$work/x"
+  expect 2 synth pi0 --seed 18446744073709551616 --out "$work/x"
+  expect 2 synth pi0 --out ""
   expect 2 export --out "$work/x.pt"
   expect 2 export --checkpoint a --from b --out "$work/x.pt"
   expect 2 export --from a.pt --out "$work/x.pt"
@@ -118,6 +32,14 @@ usage_part() {
   expect 2 infer --server "" --state 1
   says err "HOST:PORT"
   expect 2 infer --state 1 --seed -1
+  expect 2 infer --state 1 --seed 18446744073709551616
+  says err "found \"18446744073709551616\""
+  expect 2 infer --request ""
+  says err "empty argument"
+  expect 2 config check --config ""
+  says err "empty argument"
+  expect 2 export --checkpoint "$source_dir/configs/demo_policy" --out "$work/x.pt" --tokenizer ""
+  says err "empty argument"
   expect 2 infer --state 1 --num-steps -1
   expect 2 infer --state -1,x
   says err '"x" at position 1'
@@ -231,6 +153,19 @@ files_part() {
   expect 2 export --checkpoint "$source_dir/configs/demo_policy" --out "$work/x.pt" \
     --policy "$source_dir/configs/demo.json"
   says err "configs/demo.json"
+
+  # File names are bytes, not UTF-8.
+  local odd=$work/$'odd\xff'
+  cp "$work/policy.pt" "$odd.pt"
+  expect 0 inspect "$odd.pt" --json
+  says out '"file_bytes"'
+  cp "$source_dir/configs/demo_policy/tokenizer.model" "$odd.model"
+  expect 0 export --checkpoint "$source_dir/configs/demo_policy" --out "$work/odd_export.pt" \
+    --tokenizer "$odd.model"
+  cp -r "$source_dir/configs/demo_policy" "$odd"
+  expect 0 check --archive "$odd.pt" --golden "$odd" --json
+  says out '"passed": true'
+
   if [[ -e $work/x.pt ]]; then
     failures=$((failures + 1))
     echo "FAILED: an export that failed left its archive behind" >&2
@@ -344,5 +279,4 @@ serve_part() {
 }
 
 "${part}_part"
-echo "program_test $part: $checks checks, $failures failed"
-[[ $failures -eq 0 ]]
+finish

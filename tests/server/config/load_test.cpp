@@ -34,6 +34,20 @@ class FakeFileSystem : public FileSystem {
   bool IsDirectory(const std::string&) override { return false; }
   Result<std::vector<std::string>> List(const std::string&) override { return Unused(); }
   Status CreateDirectories(const std::string&) override { return Unused(); }
+  Status CreatePrivateDirectories(const std::string&) override { return Unused(); }
+  Result<std::unique_ptr<WritableFile>> CreateEntry(const std::string&, uint64_t) override {
+    return Unused();
+  }
+  Result<std::shared_ptr<const MappedFile>> MapEntry(const std::string&) override {
+    return Unused();
+  }
+  Result<bool> RemoveUnused(const std::string&) override { return Unused(); }
+  Status Remove(const std::string&) override { return Unused(); }
+  Status Touch(const std::string&) override { return Unused(); }
+  Result<FileInfo> Stat(const std::string&) override { return Unused(); }
+  Result<std::unique_ptr<FileLock>> Lock(const std::string&, std::chrono::milliseconds) override {
+    return Unused();
+  }
 
  private:
   static Status Unused() { return {StatusCode::kInternal, "not part of this fake"}; }
@@ -67,6 +81,50 @@ Json Nested(std::string_view key, const Json& value) {
   return root;
 }
 
+// Of the test "every option of a file …".
+void CheckQuantOfTheText(const QuantConfig& quant) {
+  CHECK(quant.preset == "best_w4a8");
+  CHECK(quant.engine == Engine::kLegacyExact);
+  CHECK(!quant.strict);
+  CHECK(quant.compat_bugs.first_batch_calib);
+  CHECK(quant.compat_bugs.inplace_weight);
+  CHECK(!quant.compat_bugs.row_rot_none);
+  const SelectSettings& select = quant.select;
+  CHECK(select.scope == "s.");
+  CHECK(select.include == "i");
+  CHECK(select.exclude == "e");
+  CHECK(!select.exclude_nothing);
+  CHECK(select.layers == std::vector<std::string>{"l"});
+  CHECK(select.groups == std::vector<std::string>{"projector"});
+  CHECK(select.per_layer_wbits == std::map<std::string, int64_t>{{"w", 3}});
+  CHECK(select.include_action_head);
+  CHECK(!select.allow_unknown_names);
+  const LayerSettings expected = {{8, 256, true, WeightRounding::kGrid5},
+                                  {4, ActivationMode::kStaticTensor, 64, 98.5, 7},
+                                  {SmoothMode::kFile, Permute::kActSnake, RotateIn::kDuquantGreedy,
+                                   32, RotateOut::kPropagate, 16}};
+  CHECK(quant.layer == expected);
+  CHECK(quant.smooth_file == "/s.json");
+  // The longer glob stands behind the shorter one.
+  REQUIRE(quant.sites.size() == 2);
+  CHECK(quant.sites[0].glob == "llm.*");
+  CHECK(quant.sites[1].glob == "llm.*.down");
+  LayerSettings changed = quant.layer;
+  for (const SiteOverride& site : quant.sites) {
+    for (const auto& change : site.changes) change(changed);
+  }
+  CHECK(changed.weight.bits == 6);
+  CHECK(changed.activation.bits == 8);
+  CHECK(changed.transform == expected.transform);
+  CHECK(quant.calibration_file == "/c.bin");
+  CHECK(quant.npz_folder == "/npz");
+  CHECK(!quant.fold);
+  CHECK(!quant.precache_weights);
+  CHECK(quant.dry_run);
+  CHECK(quant.debug);
+  CHECK(quant.profile);
+}
+
 }  // namespace
 
 TEST_CASE("without any source every option has its default") {
@@ -84,8 +142,15 @@ TEST_CASE("without any source every option has its default") {
   CHECK(config->config.reflection);
   CHECK(!config->config.insecure);
   CHECK(config->warnings.empty());
+  CHECK(config->notes.empty());
+  CHECK(config->config.quant.preset == "fp");
+  CHECK(config->config.quant.engine == Engine::kOff);
+  CHECK(config->config.quant.layer == LayerSettings{});
+  CHECK(config->config.pack_cache.directory.empty());  // there is no HOME
   for (const ResolvedOption& entry : config->options) {
-    CHECK(entry.source == ValueSource::kDefault);
+    INFO(entry.option->key);
+    const bool of_preset = entry.option->key == "quant.engine";
+    CHECK(entry.source == (of_preset ? ValueSource::kPreset : ValueSource::kDefault));
   }
 }
 
@@ -99,6 +164,22 @@ TEST_CASE("every option of a file reaches its field of the config") {
                 "rope_inv_freq": "bf16_rounded", "time_steps": "lerobot", "num_steps": 4,
                 "savings": {"drop_masked": false, "last_layer_kv_only": false,
                             "state_token_once": false, "step_table": false}},
+    "quant": {"preset": "best_w4a8", "engine": "legacy_exact", "strict": false,
+              "compat_bugs": ["first_batch_calib", "inplace_weight"],
+              "select": {"scope": "s.", "include": "i", "exclude": "e", "layers": ["l"],
+                         "groups": ["projector"], "per_layer_wbits": {"w": 3},
+                         "include_action_head": true},
+              "weight": {"bits": 8, "group": 256, "symmetric": true, "rounding": "grid5"},
+              "act": {"bits": 4, "mode": "static_tensor", "group": 64, "percentile": 98.5,
+                      "calib_batches": 7},
+              "transform": {"smooth": {"mode": "file", "file": "/s.json"},
+                            "fold": false, "permute": "act_snake", "rotate_in": "duquant_greedy", "block": 32,
+                            "rotate_out": "propagate", "block_out": 16},
+              "sites": {"llm.*.down": {"act.bits": 8}, "llm.*": {"weight.bits": 6}},
+              "calibration_file": "/c.bin", "precache_weights": false, "dry_run": true,
+              "debug": true, "profile": true},
+    "pack_cache": {"dir": "/packs", "mode": "ro", "on_mismatch": "error", "verify": "never",
+                   "max_bytes": 1000000000000, "import_npz": "/npz"},
     "log": {"level": "debug"}})");
   REQUIRE(config.ok());
   const ServerConfig& c = config->config;
@@ -118,6 +199,12 @@ TEST_CASE("every option of a file reaches its field of the config") {
   CHECK(!c.policy.savings.last_layer_kv_only);
   CHECK(!c.policy.savings.state_token_once);
   CHECK(!c.policy.savings.step_table);
+  CheckQuantOfTheText(c.quant);
+  CHECK(c.pack_cache.directory == "/packs");
+  CHECK(c.pack_cache.mode == PackCacheOptions::Mode::kReadOnly);
+  CHECK(c.pack_cache.on_mismatch == PackCacheOptions::OnMismatch::kError);
+  CHECK(c.pack_cache.verify == PackCacheOptions::Verify::kNever);
+  CHECK(c.pack_cache.max_bytes == 1'000'000'000'000u);
   CHECK(c.log_level == "debug");
   // The text above must grow with the table.
   for (const ResolvedOption& entry : config->options) {
@@ -195,7 +282,8 @@ TEST_CASE("every key mutated is an unknown key, named by its pointer") {
         "conf/c.json: /server/adress: unknown key; expected one of: address, queue_capacity, "
         "drain_seconds, insecure, reflection");
   CHECK(ErrorOf(R"({"sever": {}})") ==
-        "conf/c.json: /sever: unknown key; expected one of: policy, server, runtime, log");
+        "conf/c.json: /sever: unknown key; expected one of: policy, server, runtime, quant, "
+        "pack_cache, log");
 }
 
 TEST_CASE("a dotted key in a file is unknown, not a path") {

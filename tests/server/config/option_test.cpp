@@ -34,11 +34,14 @@ TEST_CASE("every table entry is complete and its default passes its own check") 
     } else {
       CHECK(CheckValue(option, option.default_value).ok());
     }
-    if (option.type == OptionType::kString) {
+    if (option.type == OptionType::kString || option.type == OptionType::kStringList) {
       CHECK((option.values.empty() != option.form.empty()));
     }
+    if (option.type == OptionType::kIntegerMap || option.type == OptionType::kSettingsMap) {
+      CHECK(!option.form.empty());
+    }
     if (option.type == OptionType::kInteger || option.type == OptionType::kNumber) {
-      CHECK(option.minimum < option.maximum);
+      CHECK((option.minimum < option.maximum) != !option.integers.empty());
     }
   }
 }
@@ -86,6 +89,43 @@ TEST_CASE("values of the wrong type or range say what was expected and found") {
   }
 }
 
+TEST_CASE("values of lists, maps and choices say what was expected and found") {
+  struct Case {
+    std::string_view key;
+    Json value;
+    std::string message;
+  };
+  const Case cases[] = {
+      {"quant.transform.block", 48, "expected 16, 32, 64, 128 or 256, found number 48"},
+      {"quant.select.scope", 1, "expected the beginning of a name, found number 1"},
+      {"quant.compat_bugs", "row_rot_none",
+       "expected a list of first_batch_calib, row_rot_none, sq_inverted, inplace_weight or "
+       "wbits32_scale1, found string \"row_rot_none\""},
+      {"quant.select.layers", Json::array({"a", 1}),
+       "expected a list of names of linears, found entry number 1"},
+      {"quant.select.per_layer_wbits", Json::array(),
+       "expected an object of names of linears and weight bits, found array"},
+      {"quant.select.per_layer_wbits", Json{{"a", 9}},
+       "\"a\": expected an integer, 0, 2, 3, 4, 5, 6, 7, 8, 16 or 32, found number 9"},
+      {"quant.sites", Json{{"a", 8}}, "\"a\": expected an object, found number 8"},
+      {"quant.sites", Json{{"a", {{"weight.bits", "8"}}}},
+       "\"a\": weight.bits: expected 0, 2, 3, 4, 5, 6, 7, 8, 16 or 32, found string \"8\""},
+  };
+  for (const Case& c : cases) {
+    INFO(c.key << " = " << c.value.dump());
+    const Status status = CheckValue(Get(c.key), c.value);
+    CHECK(status.field() == c.key);
+    CHECK(status.message() == c.message);
+  }
+  CHECK(CheckValue(Get("quant.sites"), Json{{"a", {{"engine", "int"}}}})
+            .message()
+            .starts_with("\"a\": unknown key \"engine\"; expected some of weight.bits, "));
+  CHECK(!CheckValue(Get("quant.sites"), Json{{"a", {{"transform.smooth.file", "f"}}}}).ok());
+  CHECK(CheckValue(Get("quant.sites"), Json{{"a", {{"act.group", 64}}}}).ok());
+  CHECK(CheckValue(Get("quant.select.scope"), "").ok());
+  CHECK(CheckValue(Get("quant.select.groups"), Json::array({"llm.attn"})).ok());
+}
+
 TEST_CASE("addresses and devices are checked for their form") {
   const Option& address = Get("server.address");
   for (const std::string good :
@@ -117,6 +157,9 @@ TEST_CASE("text of the environment and --set is read by the option's type") {
   CHECK(ParseValue(Get("server.insecure"), "false").value() == false);
   CHECK(ParseValue(Get("policy.archive"), "true").value() == "true");
   CHECK(ParseValue(Get("policy.archive"), "a=b c").value() == "a=b c");
+  CHECK(ParseValue(Get("quant.select.layers"), R"(["a"])").value() == Json::array({"a"}));
+  CHECK(ParseValue(Get("quant.sites"), R"({"a": {"weight.bits": 8}})").value() ==
+        Json{{"a", {{"weight.bits", 8}}}});
 
   struct Case {
     std::string_view key;
@@ -127,7 +170,8 @@ TEST_CASE("text of the environment and --set is read by the option's type") {
                         Case{"server.queue_capacity", "99999999999999999999"},
                         Case{"server.drain_seconds", "nan"}, Case{"server.drain_seconds", "inf"},
                         Case{"server.insecure", "1"}, Case{"server.insecure", "True"},
-                        Case{"server.insecure", "yes"}, Case{"server.address", "nowhere"}}) {
+                        Case{"server.insecure", "yes"}, Case{"server.address", "nowhere"},
+                        Case{"quant.select.layers", "a,b"}, Case{"quant.sites", "{"}}) {
     INFO(c.key << "=" << c.text);
     const auto value = ParseValue(Get(c.key), c.text);
     REQUIRE(!value.ok());

@@ -59,11 +59,28 @@ TEST_CASE("the schema describes every option where a config file has it") {
     const Json& entry = schema[pointer];
     CHECK(entry["description"] == option.help);
     CHECK(entry.contains("default") == !option.default_value.is_null());
-    if (!option.values.empty()) CHECK(entry["enum"].size() == option.values.size());
+    if (!option.values.empty()) {
+      const bool list = option.type == OptionType::kStringList;
+      CHECK((list ? entry["items"] : entry)["enum"].size() == option.values.size());
+    }
     const Json& section = schema[pointer.parent_pointer().parent_pointer()];
     CHECK(section["type"] == "object");
     CHECK(section["additionalProperties"] == false);
   }
+}
+
+TEST_CASE("the schema describes what stands in lists and maps") {
+  const Json schema = Json::parse(ConfigSchema());
+  const Json& quant = schema["properties"]["quant"]["properties"];
+  CHECK(quant["transform"]["properties"]["block"]["enum"].size() == 5);
+  CHECK(quant["select"]["properties"]["layers"]["items"]["type"] == "string");
+  const Json& bits = quant["select"]["properties"]["per_layer_wbits"];
+  CHECK(bits["additionalProperties"]["type"] == "integer");
+  const Json& site = quant["sites"]["additionalProperties"];
+  CHECK(site["additionalProperties"] == false);
+  CHECK(site["properties"]["weight.bits"]["enum"].size() == 10);
+  CHECK(site["properties"].contains("transform.rotate_in"));
+  CHECK(!site["properties"].contains("transform.smooth.file"));
 }
 
 TEST_CASE("the Markdown table has one row per option") {
