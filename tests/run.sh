@@ -28,5 +28,5 @@ for preset in "${presets[@]}"; do
   cmake --preset "$preset" >/dev/null
   cmake --build --preset "$preset" --target "$folder/all" -- --quiet
   echo "== $preset: tests"
-  ctest --test-dir "build/$preset/$folder" --output-on-failure
+  ctest --test-dir "build/$preset/$folder" --output-on-failure -j "$(nproc)"
 done
