@@ -20,6 +20,9 @@ done
 
 bash docker/setup.sh
 
+# Several test programs at once: threads that wait must not keep the others from running.
+export OMP_WAIT_POLICY=passive
+
 for preset in "${presets[@]}"; do
   # ThreadSanitizer: the server only; nothing else below it has threads of its own.
   folder=.
