@@ -137,5 +137,15 @@ TEST_CASE("actions that are not finite or not a chunk are INTERNAL without paylo
   CHECK(fixture.Infer(ValidRequest()).ok());
 }
 
+TEST_CASE("memory that runs out in an inference costs that request only") {
+  ServerFixture fixture;
+  fixture.Start();
+  fixture.control.throw_in_infer = true;
+  CHECK(fixture.Infer(ValidRequest()).error_code() == grpc::StatusCode::INTERNAL);
+  fixture.control.throw_in_infer = false;
+  CHECK(fixture.Infer(ValidRequest()).ok());
+  CHECK(fixture.Health() == "SERVING");
+}
+
 }  // namespace
 }  // namespace vlaserve

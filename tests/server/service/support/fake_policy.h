@@ -157,7 +157,7 @@ class FakePolicy final : public Policy {
   // Denoise steps for as long as the test wants.
   Status Denoise(const InterruptCheck& interrupt) {
     do {
-      const Status status = interrupt();
+      Status status = interrupt();
       if (!status.ok()) {
         ++control_.interrupted;
         return status;
