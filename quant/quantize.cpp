@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "model/archive/module.h"
-#include "model/policy/load.h"
+#include "model/policy/wanted_scalar_type.h"
 #include "quant/engine/make_engine.h"
 #include "quant/pass/build_packs.h"
 #include "quant/pass/fold_smoothing.h"
@@ -21,16 +21,6 @@ namespace {
 
 at::ScalarType ScalarTypeOf(DType dtype) {
   return dtype == DType::kBF16 ? at::kBFloat16 : at::kFloat;
-}
-
-// The dtype in which LoadWeights would have wanted a parameter.
-PlaceholderDtype PlaceholderDtypeFor(const Archive& archive, const RunOptions& run) {
-  return [&archive, &run](const std::string& parameter, at::ScalarType stored) {
-    const auto digest = archive.digests().find(parameter);
-    if (digest == archive.digests().end()) return stored;
-    const DType wanted = WantedDtype(parameter, digest->second.dtype, run);
-    return wanted == digest->second.dtype ? stored : ScalarTypeOf(wanted);
-  };
 }
 
 void Print(const QuantizeInputs& inputs, const std::vector<std::string>& lines) {
@@ -148,7 +138,9 @@ Status Lower(Archive& archive, const QuantizeInputs& inputs, Packed& packed) {
     archive.ReleasePages(layer.name() + ".weight");
   }
   return LowerLinears(archive.module().module, std::move(engines),
-                      PlaceholderDtypeFor(archive, *inputs.run))
+                      [&](const std::string& parameter, at::ScalarType stored_dtype) {
+                        return WantedScalarType(parameter, stored_dtype, *inputs.run);
+                      })
       .status();
 }
 

@@ -10,6 +10,7 @@
 #include "model/archive/module.h"
 #include "model/archive/torch_errors.h"
 #include "model/checkpoint/tensor_names.h"
+#include "model/policy/wanted_scalar_type.h"
 
 namespace vlaserve {
 namespace {
@@ -43,19 +44,6 @@ bool IsFloat(at::ScalarType type) {
 // Stands for a weight that something else computes with: a shape without memory of its own.
 bool IsPlaceholder(const at::Tensor& tensor) { return tensor.storage().nbytes() < tensor.nbytes(); }
 
-DType FromScalarType(at::ScalarType type) {
-  switch (type) {
-    case at::kBFloat16:
-      return DType::kBF16;
-    case at::kHalf:
-      return DType::kF16;
-    case at::kDouble:
-      return DType::kF64;
-    default:
-      return DType::kF32;
-  }
-}
-
 }  // namespace
 
 DType WantedDtype(std::string_view name, DType stored, const RunOptions& options) {
@@ -78,14 +66,13 @@ Result<LoadSummary> LoadWeights(Archive& archive, const RunOptions& options) {
                            return tensor.to(at::kBFloat16).to(at::kFloat);
                          }
                          if (!IsFloat(tensor.scalar_type()) || IsPlaceholder(tensor)) return {};
-                         const DType stored = FromScalarType(tensor.scalar_type());
-                         const DType wanted = WantedDtype(name, stored, options);
-                         if (wanted == stored) {
+                         const at::ScalarType wanted =
+                             WantedScalarType(name, tensor.scalar_type(), options);
+                         if (wanted == tensor.scalar_type()) {
                            summary.mapped_bytes += static_cast<int64_t>(tensor.nbytes());
                            return {};
                          }
-                         at::Tensor converted =
-                             tensor.to(wanted == DType::kBF16 ? at::kBFloat16 : at::kFloat);
+                         at::Tensor converted = tensor.to(wanted);
                          summary.converted_bytes += static_cast<int64_t>(converted.nbytes());
                          archive.ReleasePages(name);
                          return converted;

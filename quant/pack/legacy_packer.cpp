@@ -105,23 +105,6 @@ Status ImportTransforms(const PackRequest& request, PackContents& pack) {
   return Status::Ok();
 }
 
-// `weight`: in the model's dtype, widened.
-Status ComputeTransforms(const PackRequest& request, std::span<const float> weight,
-                         PackContents& pack) {
-  const TransformSettings& settings = request.settings.transform;
-  VLASERVE_ASSIGN_OR_RETURN(pack.permutation, BuildPermutation(request, weight));
-  VLASERVE_ASSIGN_OR_RETURN(pack.rotations, BuildRotations(request, weight, pack.permutation));
-  pack.rotate_in = settings.rotate_in;
-  if (settings.rotate_in != RotateIn::kOff) pack.block = settings.block;
-  if (RotatesRows(request)) {
-    pack.block_out = settings.block_out > 0 ? settings.block_out : settings.block;
-    VLASERVE_ASSIGN_OR_RETURN(
-        pack.output_rotations,
-        RowSvdRotations(weight, pack.out_features, pack.in_features, pack.block_out));
-  }
-  return Status::Ok();
-}
-
 // Permuted, rotated: columns first, then rows.
 at::Tensor TransformedWeight(const PackContents& pack, const at::Tensor& weight) {
   const at::ScalarType dtype = weight.scalar_type();
@@ -198,7 +181,8 @@ Status Build(const PackRequest& request, PackContents& pack) {
   } else {
     const at::Tensor wide = weight.to(at::kFloat);
     VLASERVE_RETURN_IF_ERROR(
-        ComputeTransforms(request, {wide.const_data_ptr<float>(), request.weight.size()}, pack));
+        ComputeTransforms(request, {wide.const_data_ptr<float>(), request.weight.size()},
+                          RotatesRows(request), pack));
   }
   at::Tensor w_t = TransformedWeight(pack, Smoothed(request, weight, pack));
   if (request.compat_bugs.inplace_weight && pack.permutation.empty()) {

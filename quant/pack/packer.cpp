@@ -105,23 +105,6 @@ Status ImportTransforms(const PackRequest& request, PackContents& pack) {
   return Status::Ok();
 }
 
-// From the smoothed weight: the transforms see what they will be applied to.
-Status ComputeTransforms(const PackRequest& request, std::span<const float> weight,
-                         PackContents& pack) {
-  const TransformSettings& transform = request.settings.transform;
-  VLASERVE_ASSIGN_OR_RETURN(pack.permutation, BuildPermutation(request, weight));
-  VLASERVE_ASSIGN_OR_RETURN(pack.rotations, BuildRotations(request, weight, pack.permutation));
-  pack.rotate_in = transform.rotate_in;
-  if (pack.rotate_in != RotateIn::kOff) pack.block = transform.block;
-  if (pack.rotate_out == RotateOut::kOff) return Status::Ok();
-  pack.block_out = transform.block_out > 0 ? transform.block_out : transform.block;
-  auto rotations =
-      RowSvdRotations(weight, request.out_features, request.in_features, pack.block_out);
-  if (!rotations.ok()) return rotations.status().WithContext(request.name);
-  pack.output_rotations = std::move(rotations).value();
-  return Status::Ok();
-}
-
 // Columns permuted and rotated, then rows rotated.
 void ApplyTransforms(const PackContents& pack, std::vector<float>& weight) {
   const int64_t columns = pack.in_features;
@@ -221,8 +204,10 @@ Result<PackContents> BuildPack(const PackRequest& request) {
   if (!pack.smooth.empty()) {
     ScaleColumns(weight.data(), pack.out_features, pack.in_features, pack.smooth);
   }
-  VLASERVE_RETURN_IF_ERROR(request.npz != nullptr ? ImportTransforms(request, pack)
-                                                  : ComputeTransforms(request, weight, pack));
+  VLASERVE_RETURN_IF_ERROR(
+      request.npz != nullptr
+          ? ImportTransforms(request, pack)
+          : ComputeTransforms(request, weight, pack.rotate_out != RotateOut::kOff, pack));
   if (request.arithmetic == PackArithmetic::kNone) return pack;
   ApplyTransforms(pack, weight);
   VLASERVE_RETURN_IF_ERROR(QuantizeWeight(request, weight, pack));

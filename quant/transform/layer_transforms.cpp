@@ -126,4 +126,20 @@ Result<std::vector<float>> BuildRotations(const PackRequest& request, std::span<
   return spread;
 }
 
+Status ComputeTransforms(const PackRequest& request, std::span<const float> weight,
+                         bool rotate_rows, PackContents& pack) {
+  const TransformSettings& transform = request.settings.transform;
+  VLASERVE_ASSIGN_OR_RETURN(pack.permutation, BuildPermutation(request, weight));
+  VLASERVE_ASSIGN_OR_RETURN(pack.rotations, BuildRotations(request, weight, pack.permutation));
+  pack.rotate_in = transform.rotate_in;
+  if (pack.rotate_in != RotateIn::kOff) pack.block = transform.block;
+  if (!rotate_rows) return Status::Ok();
+  pack.block_out = transform.block_out > 0 ? transform.block_out : transform.block;
+  auto rotations =
+      RowSvdRotations(weight, request.out_features, request.in_features, pack.block_out);
+  if (!rotations.ok()) return rotations.status().WithContext(request.name);
+  pack.output_rotations = std::move(rotations).value();
+  return Status::Ok();
+}
+
 }  // namespace vlaserve

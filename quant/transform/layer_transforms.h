@@ -26,4 +26,10 @@ Result<std::vector<int32_t>> BuildPermutation(const PackRequest& request,
 Result<std::vector<float>> BuildRotations(const PackRequest& request, std::span<const float> weight,
                                           std::span<const int32_t> permutation);
 
+// Both of them, and the rotations of the rows if `rotate_rows`, into `pack`: what an imported pack
+// would bring. `weight` is what the transforms are computed from, not always what they are applied
+// to.
+Status ComputeTransforms(const PackRequest& request, std::span<const float> weight,
+                         bool rotate_rows, PackContents& pack);
+
 }  // namespace vlaserve

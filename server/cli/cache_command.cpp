@@ -12,6 +12,7 @@
 #include "server/cli/commands.h"
 #include "server/cli/config_arguments.h"
 #include "server/cli/exit_code.h"
+#include "server/cli/json_output.h"
 
 namespace vlaserve {
 namespace {
@@ -161,7 +162,7 @@ int Remove(const Arguments& arguments, const std::string& command,
     freed = *removed;
   }
   if (arguments.json) {
-    std::cout << Json{{"directory", folder->directory()}, {"freed_bytes", freed}}.dump(2)
+    std::cout << JsonText(Json{{"directory", folder->directory()}, {"freed_bytes", freed}})
               << std::endl;
   } else {
     std::cout << folder->directory() << ": " << freed << " bytes freed" << std::endl;

@@ -9,6 +9,7 @@
 #include "server/cli/commands.h"
 #include "server/cli/config_arguments.h"
 #include "server/cli/exit_code.h"
+#include "server/cli/json_output.h"
 #include "server/cli/logging.h"
 #include "server/cli/observation_arguments.h"
 
@@ -93,7 +94,7 @@ void Print(const Arguments& arguments, const Recording& recording) {
                                {"rows", rows},
                                {"seed", calibration.seed},
                                {"notes", recording.notes}};
-  std::cout << json.dump(2) << std::endl;
+  std::cout << JsonText(json) << std::endl;
 }
 
 int Run(const Arguments& arguments) {

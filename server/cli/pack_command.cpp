@@ -12,6 +12,7 @@
 #include "server/cli/commands.h"
 #include "server/cli/config_arguments.h"
 #include "server/cli/exit_code.h"
+#include "server/cli/json_output.h"
 #include "server/cli/logging.h"
 #include "server/cli/quantization.h"
 
@@ -124,7 +125,7 @@ int Run(const Arguments& arguments) {
   for (const std::string& note : summary->notes) std::cerr << note << "\n";
   for (const std::string& warning : summary->warnings) std::cerr << "warning: " << warning << "\n";
   if (arguments.json) {
-    std::cout << Json(*summary, (*cache)->directory(), time.count()).dump(2) << std::endl;
+    std::cout << JsonText(Json(*summary, (*cache)->directory(), time.count())) << std::endl;
   } else {
     std::cout << SummaryLine(*summary) << "\n"
               << "cache: " << (*cache)->directory() << ", " << time.count() << " s" << std::endl;

@@ -11,6 +11,7 @@
 #include "quant/report/quant_report.h"
 #include "quant/report/report_text.h"
 #include "server/cli/exit_code.h"
+#include "server/cli/json_output.h"
 #include "server/cli/logging.h"
 #include "server/cli/quantization.h"
 
@@ -91,7 +92,7 @@ Result<QuantReport> Report(const QuantCheckArguments& arguments) {
                                             QuantizeInputsOf(setup), setup.inputs));
   if (!arguments.out.empty()) {
     VLASERVE_RETURN_IF_ERROR(WriteFileAtomically(PosixFileSystem(), arguments.out,
-                                                 QuantReportJson(report).dump(2) + "\n"));
+                                                 JsonText(QuantReportJson(report)) + "\n"));
   }
   return report;
 }
@@ -102,7 +103,7 @@ int RunEquivalence(const QuantCheckArguments& arguments) {
   const auto report = Equivalence(arguments);
   if (!report.ok()) return Fail("check", report.status());
   if (arguments.json) {
-    std::cout << EquivalenceJson(*report).dump(2) << std::endl;
+    std::cout << JsonText(EquivalenceJson(*report)) << std::endl;
   } else {
     std::cout << EquivalenceText(*report) << std::flush;
   }
@@ -113,7 +114,7 @@ int RunQuantReport(const QuantCheckArguments& arguments) {
   const auto report = Report(arguments);
   if (!report.ok()) return Fail("check", report.status());
   if (arguments.json) {
-    std::cout << QuantReportJson(*report).dump(2) << std::endl;
+    std::cout << JsonText(QuantReportJson(*report)) << std::endl;
   } else {
     std::cout << QuantReportText(*report, arguments.top) << std::flush;
   }
