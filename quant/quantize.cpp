@@ -72,6 +72,7 @@ QuantSummary Summarize(const Archive& archive, const QuantConfig& config, Packed
     const PlannedLayer& layer = packed.plan.layers[i];
     const LoadedPack& pack = packed.packs[i];
     summary.layers.push_back({layer.layer, pack.source, layer.source_bytes(), PackBytes(pack.layer),
+                              /*engine_bytes=*/0,
                               config.engine == Engine::kInt ? "portable" : "libtorch"});
   }
   summary.notes = std::move(packed.selection.notes);
@@ -96,9 +97,13 @@ Result<std::set<std::string>> Fold(Archive& archive, const QuantizeInputs& input
   return FoldSmoothing(archive.module().module, smooth);
 }
 
-Result<std::unique_ptr<LinearEngine>> EngineFor(const PlannedLayer& layer, const LoadedPack& pack,
-                                                bool folded, const Plan& plan,
-                                                const QuantizeInputs& inputs) {
+struct MadeEngine {
+  std::unique_ptr<LinearEngine> engine;
+  int64_t bytes = 0;  // EngineBytes
+};
+
+Result<MadeEngine> EngineFor(const PlannedLayer& layer, const LoadedPack& pack, bool folded,
+                             const Plan& plan, const QuantizeInputs& inputs) {
   EngineInputs engine;
   engine.name = layer.name();
   engine.pack = pack.layer;
@@ -116,32 +121,40 @@ Result<std::unique_ptr<LinearEngine>> EngineFor(const PlannedLayer& layer, const
                               plan.calibration->Layer(layer.name(), layer.pack.in_features));
     engine.calibration = &calibration;
   }
-  if (!inputs.wrap_engine) return MakeEngine(inputs.config->engine, std::move(engine));
-  VLASERVE_ASSIGN_OR_RETURN(std::unique_ptr<LinearEngine> made,
-                            MakeEngine(inputs.config->engine, engine));
-  return inputs.wrap_engine(engine, std::move(made));
+  MadeEngine made;
+  made.bytes = EngineBytes(inputs.config->engine, engine);
+  VLASERVE_ASSIGN_OR_RETURN(made.engine, MakeEngine(inputs.config->engine, engine));
+  if (inputs.wrap_engine) {
+    VLASERVE_ASSIGN_OR_RETURN(made.engine, inputs.wrap_engine(engine, std::move(made.engine)));
+  }
+  return made;
 }
 
-Status Lower(Archive& archive, const QuantizeInputs& inputs, Packed& packed) {
+// Returns the bytes that each layer's engine keeps, in the order of the plan.
+Result<std::vector<int64_t>> Lower(Archive& archive, const QuantizeInputs& inputs, Packed& packed) {
   VLASERVE_ASSIGN_OR_RETURN(const std::set<std::string> folded, Fold(archive, inputs, packed));
   if (!folded.empty()) {
     packed.plan.notes.push_back("quant.transform.fold: norms smooth for " +
                                 std::to_string(folded.size()) + " layers");
   }
   std::map<std::string, std::unique_ptr<LinearEngine>> engines;
+  std::vector<int64_t> bytes;
   for (size_t i = 0; i < packed.packs.size(); ++i) {
     const PlannedLayer& layer = packed.plan.layers[i];
     VLASERVE_ASSIGN_OR_RETURN(
-        engines[layer.name()],
+        MadeEngine made,
         EngineFor(layer, packed.packs[i], folded.contains(layer.name()), packed.plan, inputs));
+    engines[layer.name()] = std::move(made.engine);
+    bytes.push_back(made.bytes);
     // Engines that compute from the weight have done so.
     archive.ReleasePages(layer.name() + ".weight");
   }
-  return LowerLinears(archive.module().module, std::move(engines),
-                      [&](const std::string& parameter, at::ScalarType stored_dtype) {
-                        return WantedScalarType(parameter, stored_dtype, *inputs.run);
-                      })
-      .status();
+  const auto wanted = [&](const std::string& parameter, at::ScalarType stored_dtype) {
+    return WantedScalarType(parameter, stored_dtype, *inputs.run);
+  };
+  VLASERVE_RETURN_IF_ERROR(
+      LowerLinears(archive.module().module, std::move(engines), wanted).status());
+  return bytes;
 }
 
 }  // namespace
@@ -164,6 +177,12 @@ int64_t QuantSummary::PackedBytes() const {
   return bytes;
 }
 
+int64_t QuantSummary::EngineBytes() const {
+  int64_t bytes = 0;
+  for (const QuantizedLayerInfo& layer : layers) bytes += layer.engine_bytes;
+  return bytes;
+}
+
 Result<QuantSummary> QuantizeArchive(Archive& archive, const QuantizeInputs& inputs) {
   const QuantConfig& config = *inputs.config;
   if (config.engine == Engine::kOff) return EmptySummary(archive, config);
@@ -175,8 +194,14 @@ Result<QuantSummary> QuantizeArchive(Archive& archive, const QuantizeInputs& inp
   }
   Print(inputs, SelectionLines(archive.linears(), config, selection));
   VLASERVE_ASSIGN_OR_RETURN(Packed packed, Pack(archive, inputs, std::move(selection)));
-  if (!packed.packs.empty()) VLASERVE_RETURN_IF_ERROR(Lower(archive, inputs, packed));
+  std::vector<int64_t> engine_bytes;
+  if (!packed.packs.empty()) {
+    VLASERVE_ASSIGN_OR_RETURN(engine_bytes, Lower(archive, inputs, packed));
+  }
   QuantSummary summary = Summarize(archive, config, packed);
+  for (size_t i = 0; i < engine_bytes.size(); ++i) {
+    summary.layers[i].engine_bytes = engine_bytes[i];
+  }
   std::vector<std::string> lines;
   for (const QuantizedLayerInfo& layer : summary.layers) {
     lines.push_back(ReplacedLine(layer.layer, config));

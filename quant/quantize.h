@@ -36,7 +36,9 @@ struct QuantizedLayerInfo {
   PackSource source = PackSource::kCache;
   int64_t source_bytes = 0;  // weight as stored in the archive
   int64_t pack_bytes = 0;    // all arrays of its pack
-  std::string kernel;        // "portable", or "libtorch" for the float engines
+  int64_t engine_bytes =
+      0;               // what serves in the weight's place: EngineBytes, 0 before the lowering
+  std::string kernel;  // "portable", or "libtorch" for the float engines
 };
 
 struct QuantSummary {
@@ -50,6 +52,7 @@ struct QuantSummary {
   int64_t CountFrom(PackSource source) const;
   int64_t SourceBytes() const;  // of the quantized layers
   int64_t PackedBytes() const;
+  int64_t EngineBytes() const;
 };
 
 struct QuantizeInputs {

@@ -153,6 +153,9 @@ struct QuantConfig {
   bool precache_weights = true;     // kLegacyExact keeps dequantized weights between calls
   // What OPENPI_DUQUANT_ROW_ROT says, for the [DUQUANT] lines; unset: by `rotate_out`.
   std::optional<std::string> row_rot_word;
+  // What OPENPI_DUQUANT_PROFILE_SYNC says, for the title of the [DUQUANT][PROFILE] table. A clock
+  // around a call on the CPU has no queue to wait for.
+  bool profile_sync = true;
 };
 
 // What does not fit together whatever the layers are: engine, modes, bits, compat bugs

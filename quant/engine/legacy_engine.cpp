@@ -9,6 +9,7 @@
 #include <ATen/ATen.h>
 
 #include "kernels/quantize.h"
+#include "model/archive/torch_errors.h"
 #include "quant/engine/static_scales.h"
 #include "quant/transform/legacy_arithmetic.h"
 
@@ -208,7 +209,7 @@ Result<std::unique_ptr<LinearEngine>> MakeLegacyEngine(EngineInputs inputs) {
     return std::unique_ptr<LinearEngine>(
         std::make_unique<LegacyEngine>(std::move(inputs), std::move(scales)));
   } catch (const std::exception& error) {
-    return Status(StatusCode::kInternal, name + ": " + error.what());
+    return TorchFailure(StatusCode::kInternal, name, error);
   }
 }
 

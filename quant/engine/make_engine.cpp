@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "model/archive/torch_errors.h"
 #include "quant/engine/fake_engine.h"
 #include "quant/engine/int_engine.h"
 #include "quant/engine/legacy_engine.h"
@@ -43,7 +44,7 @@ Result<std::unique_ptr<LinearEngine>> MakeIntegerEngine(
   try {
     return make(std::move(inputs));
   } catch (const std::exception& error) {
-    return Status(StatusCode::kInternal, name + ": " + error.what());
+    return TorchFailure(StatusCode::kInternal, name, error);
   }
 }
 
@@ -63,6 +64,17 @@ Result<std::unique_ptr<LinearEngine>> MakeEngine(Engine engine, EngineInputs inp
       break;
   }
   return Status(StatusCode::kInternal, inputs.name + ": engine off has no layers");
+}
+
+int64_t EngineBytes(Engine engine, const EngineInputs& inputs) {
+  const PackedLayer& pack = inputs.pack;
+  const int64_t elements = pack.out_features * pack.in_features;
+  int64_t own = 0;
+  if (engine == Engine::kTransformsOnly) own = elements * int64_t{sizeof(float)};
+  if (engine == Engine::kLegacyExact && inputs.precache_weights && pack.weight_bits > 0) {
+    own = elements * static_cast<int64_t>(at::elementSize(inputs.compute_dtype));
+  }
+  return PackBytes(pack) + own;
 }
 
 }  // namespace vlaserve

@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 
+#include "model/archive/torch_errors.h"
 #include "quant/engine/quantile.h"
 #include "quant/transform/legacy_arithmetic.h"
 
@@ -77,7 +78,7 @@ Result<std::vector<at::Tensor>> StaticActivationScales(const std::string& layer,
       }
     }
   } catch (const std::exception& error) {
-    return Status(StatusCode::kInternal, layer + ": activation scales: " + error.what());
+    return TorchFailure(StatusCode::kInternal, layer + ": activation scales", error);
   }
   if (scales.empty()) {
     return Status(StatusCode::kInvalidArgument,

@@ -10,6 +10,7 @@
 #include <ATen/Parallel.h>
 
 #include "kernels/transform.h"
+#include "model/archive/torch_errors.h"
 #include "quant/engine/activations.h"
 #include "quant/transform/block_rotations.h"
 
@@ -94,7 +95,7 @@ Result<std::unique_ptr<LinearEngine>> MakeTransformsOnlyEngine(EngineInputs inpu
   try {
     return std::unique_ptr<LinearEngine>(std::make_unique<TransformsOnlyEngine>(std::move(inputs)));
   } catch (const std::exception& error) {
-    return Status(StatusCode::kInternal, name + ": " + error.what());
+    return TorchFailure(StatusCode::kInternal, name, error);
   }
 }
 

@@ -42,7 +42,7 @@ const TensorView* GoldenComparison::Expected(const std::string& tensor,
   used_.insert(tensor);
   const TensorView* const expected = file_.Find(tensor);
   if (expected == nullptr) return nullptr;
-  ++summary_.tensors;
+  ++summary_.comparisons;
   if (expected->shape == shape) return expected;
   Fail(tensor, "shape " + ShapeToString(shape) + ", expected " + ShapeToString(expected->shape));
   return nullptr;

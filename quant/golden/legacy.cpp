@@ -4,6 +4,7 @@
 #include <exception>
 #include <vector>
 
+#include "model/archive/torch_errors.h"
 #include "model/io/json.h"
 #include "quant/golden/legacy_checks.h"
 #include "quant/golden/legacy_tables.h"
@@ -99,7 +100,7 @@ Result<GoldenSummary> CheckLegacy(FileSystem& files, const std::string& folder) 
           CompareCase(golden, PermutationDetermined(index, golden.layer()), compare, own);
       if (!status.ok()) compare.Fail("", status.message());
     } catch (const std::exception& error) {
-      compare.Fail("", error.what());
+      compare.Fail("", TorchMessage(error));
     }
   }
   VLASERVE_RETURN_IF_ERROR(CheckLegacyTables(files, folder, summary));

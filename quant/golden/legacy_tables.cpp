@@ -7,6 +7,7 @@
 
 #include <ATen/ATen.h>
 
+#include "model/archive/torch_errors.h"
 #include "model/io/json.h"
 #include "quant/engine/quantile.h"
 #include "quant/golden/tensor_compare.h"
@@ -109,7 +110,7 @@ Status CheckZigzag(FileSystem& files, const std::string& path, GoldenSummary& su
       }
     }
   } catch (const std::exception& error) {
-    return Status(StatusCode::kUnreadable, path + ": " + error.what());
+    return TorchFailure(StatusCode::kUnreadable, path, error);
   }
   return Status::Ok();
 }

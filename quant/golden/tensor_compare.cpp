@@ -61,7 +61,7 @@ double Nmse(const at::Tensor& actual, const at::Tensor& expected) {
 
 bool CaseComparison::SameShape(const std::string& tensor, const at::Tensor& actual,
                                const at::Tensor& expected) {
-  ++summary_.tensors;
+  ++summary_.comparisons;
   if (actual.sizes() == expected.sizes()) return true;
   Fail(tensor, "shape " + Shape(actual) + ", expected " + Shape(expected));
   return false;
@@ -73,7 +73,7 @@ void CaseComparison::Fail(const std::string& tensor, const std::string& differen
 
 void CaseComparison::Condition(const std::string& tensor, bool holds,
                                const std::string& otherwise) {
-  ++summary_.tensors;
+  ++summary_.comparisons;
   if (!holds) Fail(tensor, otherwise);
 }
 

@@ -9,6 +9,7 @@
 #include <ATen/ATen.h>
 
 #include "kernels/quantize.h"
+#include "model/archive/torch_errors.h"
 #include "quant/transform/block_rotations.h"
 #include "quant/transform/layer_transforms.h"
 #include "quant/transform/legacy_arithmetic.h"
@@ -209,7 +210,7 @@ Result<PackContents> BuildLegacyPack(const PackRequest& request) {
   try {
     VLASERVE_RETURN_IF_ERROR(Build(request, pack));
   } catch (const std::exception& error) {
-    return Status(StatusCode::kInternal, request.name + ": " + error.what());
+    return TorchFailure(StatusCode::kInternal, request.name, error);
   }
   return pack;
 }

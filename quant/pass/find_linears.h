@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "quant/pass/inlined_method.h"
 #include "quant/pass/lower.h"
 #include "quant/pass/stored_values.h"
 

@@ -4,13 +4,12 @@
 #include <utility>
 
 #include <ATen/ops/full.h>
-#include <torch/csrc/jit/api/compilation_unit.h>
-#include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 
 #include "model/archive/torch_errors.h"
 #include "quant/engine/torch_ops.h"
 #include "quant/pass/find_linears.h"
+#include "quant/pass/inlined_method.h"
 #include "quant/pass/stored_values.h"
 
 namespace vlaserve {
@@ -72,18 +71,6 @@ void ReplaceConstants(Graph& graph, const StoredValues& stored, const StoredTens
     const WithInsertPoint guard(value->node());
     value->replaceAllUsesWith(graph.insertConstant(placeholder));
   }
-}
-
-// Gives the method this graph. A new function, because one that has run keeps what it compiled.
-void ReplaceMethod(const torch::jit::Module& module, const InlinedMethod& method) {
-  const c10::ClassTypePtr type = module.type();
-  torch::jit::Function& old = type->getMethod(method.name);
-  c10::FunctionSchema schema = old.getSchema();
-  torch::jit::Function* function = module._ivalue()->compilation_unit()->create_function(
-      old.qualname(), method.graph, /*shouldMangle=*/true);
-  function->setSchema(std::move(schema));
-  type->unsafeRemoveMethod(method.name);
-  type->addMethod(function);
 }
 
 }  // namespace

@@ -4,9 +4,7 @@
 #include <array>
 #include <string_view>
 
-#include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/ir/constants.h>
-#include <torch/csrc/jit/passes/inliner.h>
 
 namespace vlaserve {
 namespace {
@@ -18,16 +16,6 @@ using torch::jit::Value;
 namespace prim = c10::prim;
 
 }  // namespace
-
-std::vector<InlinedMethod> InlineMethods(const torch::jit::Module& module) {
-  std::vector<InlinedMethod> methods;
-  for (torch::jit::Function* function : module.type()->methods()) {
-    InlinedMethod method{function->name(), torch::jit::toGraphFunction(*function).graph()->copy()};
-    torch::jit::Inline(*method.graph);
-    methods.push_back(std::move(method));
-  }
-  return methods;
-}
 
 bool StoredTensor::SameAs(const StoredTensor& other) const {
   if (object != nullptr || other.object != nullptr) {

@@ -13,15 +13,6 @@
 
 namespace vlaserve {
 
-// One method of a root module with all calls inlined; the module's own graph is untouched.
-struct InlinedMethod {
-  std::string name;
-  std::shared_ptr<torch::jit::Graph> graph;
-};
-
-// All methods of the module's class, in its order.
-std::vector<InlinedMethod> InlineMethods(const torch::jit::Module& module);
-
 // A tensor attribute of the module or of one below it, or a constant of the graphs (frozen
 // modules).
 struct StoredTensor {

@@ -1,10 +1,9 @@
 // What the parts of a Python regular expression are while it is being translated. Used by
-// python_regex_translate.cpp only.
+// python_regex_translate.cpp and its parts only.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -61,10 +60,6 @@ struct RegexScope {
   bool verbose = false;
   bool ascii = false;
   int depth = 0;
-};
-
-struct RegexGroup {
-  std::optional<RegexWidth> width;  // set once the group is closed
 };
 
 }  // namespace vlaserve

@@ -1,28 +1,21 @@
 #include "quant/select/python_regex_translate.h"
 
-#include <algorithm>
 #include <cstdint>
-#include <map>
 #include <optional>
-#include <vector>
+#include <string>
+#include <utility>
 
 #include "quant/select/python_regex_atoms.h"
 #include "quant/select/python_regex_flags.h"
+#include "quant/select/python_regex_groups.h"
 #include "quant/select/python_regex_parts.h"
+#include "quant/select/python_regex_quantifier.h"
 #include "quant/select/python_regex_reader.h"
 
 namespace vlaserve {
 namespace {
 
-constexpr int64_t kMaxPcre2Repeat = 65'535;
 constexpr int kMaxDepth = 200;  // PCRE2's own limit is 250
-
-bool IsIdentifier(std::u32string_view name) {
-  const auto starts = [](char32_t c) { return c == U'_' || IsAsciiLetter(c); };
-  return starts(name[0]) && std::all_of(name.begin(), name.end(), [&](char32_t c) {
-           return starts(c) || (c >= U'0' && c <= U'9');
-         });
-}
 
 class Translator {
  public:
@@ -31,11 +24,7 @@ class Translator {
   Result<TranslatedRegex> Run() {
     VLASERVE_ASSIGN_OR_RETURN(RegexPart whole, ReadAlternatives({}, /*top=*/true));
     if (!reader_.AtEnd()) return reader_.Error("unbalanced parenthesis", reader_.position());
-    for (const auto& [group, position] : conditions_) {
-      if (group >= GroupCount()) {
-        return reader_.Error("invalid group reference " + std::to_string(group), position);
-      }
-    }
+    VLASERVE_RETURN_IF_ERROR(groups_.CheckConditions(reader_));
     if (variable_lookbehind_) {
       return Status(StatusCode::kInvalidArgument, "look-behind requires fixed-width pattern");
     }
@@ -48,7 +37,6 @@ class Translator {
   }
 
  private:
-  int64_t GroupCount() const { return static_cast<int64_t>(groups_.size()); }
   Status Here(std::string_view message) const { return reader_.Error(message, reader_.position()); }
 
   Result<RegexPart> ReadAlternatives(RegexScope scope, bool top = false) {
@@ -85,7 +73,7 @@ class Translator {
         case U'+':
         case U'?':
         case U'{':
-          status = AddQuantifier(c, begin, sequence);
+          status = AddRepeat(c, begin, sequence);
           break;
         case U'.':
           sequence.Add(".", ItemKind::kOther, {1, 1});
@@ -131,7 +119,7 @@ class Translator {
         sequence.Add(AnchorText(escape.character), ItemKind::kAnchor, {});
         break;
       case RegexEscape::Kind::kGroup:
-        if (escape.group >= GroupCount()) {
+        if (escape.group >= groups_.count()) {
           return reader_.Error("invalid group reference " + std::to_string(escape.group),
                                begin + 1);
         }
@@ -147,21 +135,8 @@ class Translator {
   }
 
   Status AddBackReference(int64_t group, size_t begin, RegexSequence& sequence) {
-    const std::optional<RegexWidth>& width = groups_[static_cast<size_t>(group)].width;
-    if (!width) return reader_.Error("cannot refer to an open group", begin);
-    VLASERVE_RETURN_IF_ERROR(CheckLookbehindGroup(group));
-    sequence.Add("\\g{" + std::to_string(group) + "}", ItemKind::kOther, *width);
-    return Status::Ok();
-  }
-
-  Status CheckLookbehindGroup(int64_t group) const {
-    if (!lookbehind_groups_) return Status::Ok();
-    if (group >= GroupCount() || !groups_[static_cast<size_t>(group)].width) {
-      return Here("cannot refer to an open group");
-    }
-    if (group >= *lookbehind_groups_) {
-      return Here("cannot refer to group defined in the same lookbehind subpattern");
-    }
+    VLASERVE_ASSIGN_OR_RETURN(const RegexWidth width, groups_.ReferredWidth(group, reader_, begin));
+    sequence.Add("\\g{" + std::to_string(group) + "}", ItemKind::kOther, width);
     return Status::Ok();
   }
 
@@ -172,62 +147,9 @@ class Translator {
     return Status::Ok();
   }
 
-  // The bounds behind a "{"; nothing if the brace stands for itself.
-  std::optional<std::pair<std::u32string, std::u32string>> ReadBraces() {
-    const size_t begin = reader_.position();
-    if (reader_.NextIs(U'}')) return std::nullopt;
-    const auto digits = [&] {
-      return reader_.TakeWhile(SIZE_MAX, [](char32_t c) { return c >= U'0' && c <= U'9'; });
-    };
-    const std::u32string low = digits();
-    const std::u32string high = reader_.Match(U',') ? digits() : low;
-    if (reader_.Match(U'}')) return std::pair(low, high);
-    reader_.Seek(begin);
-    return std::nullopt;
-  }
-
-  Status AddQuantifier(char32_t c, size_t begin, RegexSequence& sequence) {
-    int64_t least = c == U'+' ? 1 : 0;
-    int64_t most = c == U'?' ? 1 : kUnbounded;
-    if (c == U'{') {
-      const auto bounds = ReadBraces();
-      if (!bounds) {
-        AddLiteral(c, sequence);
-        return Status::Ok();
-      }
-      const auto number = [](std::u32string_view digits) {
-        int64_t value = 0;
-        for (const char32_t d : digits) {
-          value = std::min(value * 10 + static_cast<int64_t>(d - U'0'), kUnbounded);
-        }
-        return value;
-      };
-      if (!bounds->first.empty()) least = number(bounds->first);
-      if (!bounds->second.empty()) most = number(bounds->second);
-      const bool bounded = !bounds->second.empty();
-      if (least >= kUnbounded || (bounded && most >= kUnbounded)) {
-        return Here("the repetition number is too large");
-      }
-      if (most < least) return reader_.Error("min repeat greater than max repeat", begin + 1);
-      if (least > kMaxPcre2Repeat || (bounded && most > kMaxPcre2Repeat)) {
-        return reader_.Error("not supported: more than 65535 repetitions", begin);
-      }
-    }
-    if (sequence.kind == ItemKind::kNone || sequence.kind == ItemKind::kAnchor) {
-      return reader_.Error("nothing to repeat", begin);
-    }
-    if (sequence.kind == ItemKind::kRepeat) return reader_.Error("multiple repeat", begin);
-    sequence.item += '{';
-    sequence.item += std::to_string(least) + ",";
-    if (most != kUnbounded) sequence.item += std::to_string(most);
-    sequence.item += '}';
-    if (reader_.Match(U'?')) {
-      sequence.item += "?";
-    } else if (reader_.Match(U'+')) {
-      sequence.item += "+";
-    }
-    sequence.kind = ItemKind::kRepeat;
-    sequence.item_width = sequence.item_width.Times(least, most);
+  Status AddRepeat(char32_t c, size_t begin, RegexSequence& sequence) {
+    VLASERVE_ASSIGN_OR_RETURN(const bool repeats, AddQuantifier(reader_, c, begin, sequence));
+    if (!repeats) AddLiteral(c, sequence);
     return Status::Ok();
   }
 
@@ -290,88 +212,44 @@ class Translator {
   }
 
   Status AddCapture(RegexScope scope, size_t begin, RegexSequence& sequence) {
-    const size_t number = groups_.size();
-    groups_.emplace_back();
+    const size_t number = groups_.Open();
     VLASERVE_ASSIGN_OR_RETURN(const RegexPart part, ReadGroupRest(scope, begin));
-    groups_[number].width = part.width;
+    groups_.Close(number, part.width);
     sequence.Add("(" + part.text + ")", ItemKind::kOther, part.width);
     return Status::Ok();
   }
 
   Status AddLook(RegexScope scope, size_t begin, const std::string& open, bool behind,
                  RegexSequence& sequence) {
-    const std::optional<int64_t> outer = lookbehind_groups_;
-    if (behind && !outer) lookbehind_groups_ = GroupCount();
+    const std::optional<int64_t> outer = behind ? groups_.EnterLookbehind() : std::nullopt;
     VLASERVE_ASSIGN_OR_RETURN(const RegexPart part, ReadGroupRest(scope, begin));
-    lookbehind_groups_ = outer;
-    if (behind && part.width.low != part.width.high) variable_lookbehind_ = true;
+    if (behind) {
+      groups_.LeaveLookbehind(outer);
+      if (part.width.low != part.width.high) variable_lookbehind_ = true;
+    }
     sequence.Add(open + part.text + ")", ItemKind::kOther, {});
     return Status::Ok();
-  }
-
-  Result<std::string> ReadName(char32_t terminator) {
-    const size_t begin = reader_.position();
-    VLASERVE_ASSIGN_OR_RETURN(const std::u32string name,
-                              reader_.TakeUntil(terminator, "group name"));
-    if (!IsIdentifier(name)) {
-      return reader_.Error("bad character in group name '" + Utf8(name) + "'", begin);
-    }
-    return Utf8(name);
   }
 
   // (?P<name>…) and (?P=name).
   Status AddNamed(RegexScope scope, size_t begin, RegexSequence& sequence) {
     const size_t name_begin = reader_.position() + 1;
     if (reader_.Match(U'<')) {
-      VLASERVE_ASSIGN_OR_RETURN(const std::string name, ReadName(U'>'));
-      const auto [entry, is_new] = names_.emplace(name, GroupCount());
-      if (!is_new) {
-        return reader_.Error("redefinition of group name '" + name + "' as group " +
-                                 std::to_string(GroupCount()) + "; was group " +
-                                 std::to_string(entry->second),
-                             name_begin);
-      }
+      VLASERVE_RETURN_IF_ERROR(groups_.ReadNewName(reader_));
       return AddCapture(scope, begin, sequence);
     }
     if (reader_.Match(U'=')) {
-      VLASERVE_ASSIGN_OR_RETURN(const std::string name, ReadName(U')'));
-      const auto group = names_.find(name);
-      if (group == names_.end()) {
-        return reader_.Error("unknown group name '" + name + "'", name_begin);
-      }
-      return AddBackReference(group->second, name_begin, sequence);
+      VLASERVE_ASSIGN_OR_RETURN(const int64_t group, groups_.ReadReference(reader_));
+      return AddBackReference(group, name_begin, sequence);
     }
     if (reader_.AtEnd()) return Here("unexpected end of pattern");
     reader_.Take();
     return UnknownExtension(begin);
   }
 
-  // The group of "(?(group)yes|no)".
-  Result<int64_t> ReadCondition() {
-    const size_t begin = reader_.position();
-    VLASERVE_ASSIGN_OR_RETURN(const std::u32string name, reader_.TakeUntil(U')', "group name"));
-    if (IsIdentifier(name)) {
-      const auto group = names_.find(Utf8(name));
-      if (group == names_.end()) {
-        return reader_.Error("unknown group name '" + Utf8(name) + "'", begin);
-      }
-      return group->second;
-    }
-    int64_t group = 0;
-    for (const char32_t c : name) {
-      if (c < U'0' || c > U'9') {
-        return reader_.Error("bad character in group name '" + Utf8(name) + "'", begin);
-      }
-      group = std::min(group * 10 + static_cast<int64_t>(c - U'0'), kUnbounded);
-    }
-    if (group == 0) return reader_.Error("bad group number", begin);
-    conditions_.emplace(group, begin);
-    return group;
-  }
-
   Status AddConditional(RegexScope scope, size_t begin, RegexSequence& sequence) {
-    VLASERVE_ASSIGN_OR_RETURN(const int64_t group, ReadCondition());
-    VLASERVE_RETURN_IF_ERROR(CheckLookbehindGroup(group));
+    VLASERVE_ASSIGN_OR_RETURN(const int64_t group, groups_.ReadCondition(reader_));
+    VLASERVE_RETURN_IF_ERROR(groups_.CheckLookbehind(group, reader_));
     if (++scope.depth > kMaxDepth) return Here("not supported: so many nested groups");
     VLASERVE_ASSIGN_OR_RETURN(const RegexPart yes, ReadSequence(scope, false));
     RegexPart no;
@@ -433,10 +311,7 @@ class Translator {
 
   PatternReader reader_;
   TranslatedRegex result_;
-  std::vector<RegexGroup> groups_{{RegexWidth{}}};  // 0 is no group that can be referred to
-  std::map<std::string, int64_t> names_;
-  std::map<int64_t, size_t> conditions_;      // groups of conditionals, and where
-  std::optional<int64_t> lookbehind_groups_;  // groups before the look-behind being read
+  RegexGroups groups_;
   bool variable_lookbehind_ = false;
   bool ignores_case_ = false;
   bool has_non_ascii_ = false;

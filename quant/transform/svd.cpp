@@ -11,6 +11,8 @@
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/linalg_eigh.h>
 
+#include "model/archive/torch_errors.h"
+
 namespace vlaserve {
 namespace {
 
@@ -56,8 +58,7 @@ Status AppendRotations(std::vector<double>& grams, int64_t size, std::vector<flo
     const at::Tensor matrices = at::from_blob(grams.data(), {count, size, size}, at::kDouble);
     vectors = std::get<1>(at::linalg_eigh(matrices, "U")).contiguous();
   } catch (const std::exception& error) {
-    return Status(StatusCode::kInternal,
-                  std::string("block rotations: eigenvalue decomposition: ") + error.what());
+    return TorchFailure(StatusCode::kInternal, "block rotations: eigenvalue decomposition", error);
   }
   const double* data = vectors.const_data_ptr<double>();
   const size_t begin = rotations.size();

@@ -150,8 +150,8 @@ void AddQuantizationOptions(CLI::App& command, Arguments& arguments) {
                        "Compare the configured quantization with float, layer by layer and chunk "
                        "by chunk, on --golden, --observations or --request"),
       command.add_option("--quant-golden", arguments.quant_golden,
-                         "Compare the quantizer with its golden data: a folder with int_oracle "
-                         "and legacy, or one of them"),
+                         "Compare the quantizer with golden data: a folder with int_oracle, "
+                         "legacy, selection or logs, or one of them"),
   };
   for (CLI::Option* mode : modes) {
     mode->group(kGroup);

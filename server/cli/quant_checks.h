@@ -30,8 +30,8 @@ int RunEquivalence(const QuantCheckArguments& arguments);
 // The configured quantization against float, layer by layer and chunk by chunk.
 int RunQuantReport(const QuantCheckArguments& arguments);
 
-// The quantizer's golden data: `folder` holds the subfolders int_oracle and legacy, or is one of
-// them.
+// The quantizer's golden data: `folder` holds subfolders int_oracle, legacy, selection or logs, or
+// is one of them.
 int RunQuantGolden(const std::string& folder, bool json);
 
 }  // namespace vlaserve

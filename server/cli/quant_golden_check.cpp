@@ -7,6 +7,8 @@
 #include "quant/golden/legacy.h"
 #include "server/cli/exit_code.h"
 #include "server/cli/quant_checks.h"
+#include "server/golden/logs.h"
+#include "server/golden/selection.h"
 
 namespace vlaserve {
 namespace {
@@ -16,17 +18,26 @@ struct Kind {
   const char* name;  // of the subfolder too
   Result<GoldenSummary> (*check)(FileSystem& files, const std::string& folder);
 };
-constexpr Kind kKinds[] = {{"int_oracle", CheckIntOracle}, {"legacy", CheckLegacy}};
+constexpr Kind kIntOracle = {"int_oracle", CheckIntOracle};
+constexpr Kind kLegacy = {"legacy", CheckLegacy};
+constexpr Kind kSelection = {"selection", CheckSelection};
+constexpr Kind kLogs = {"logs", CheckLogs};
 
 struct KindResult {
   const char* name;
   GoldenSummary summary;
 };
 
-// What `folder` itself holds, if it is no folder of folders: the reference's cases lie in a
-// subfolder, the integer format's in the folder.
+// What `folder` itself holds, if it is no folder of folders.
 const Kind& KindOf(FileSystem& files, const std::string& folder) {
-  return files.IsDirectory(JoinPath(folder, "cases")) ? kKinds[1] : kKinds[0];
+  const auto holds = [&](const char* file) { return files.IsFile(JoinPath(folder, file)); };
+  if (files.IsDirectory(JoinPath(folder, "cases"))) return kLegacy;
+  if (holds("logs.json")) return kLogs;
+  for (const char* file : {"cases.json", "scripts.json", "linears_pi0.json", "linears_pi05.json",
+                           "regexes.json", "wbits_parse.json", "sanitize.json"}) {
+    if (holds(file)) return kSelection;
+  }
+  return kIntOracle;
 }
 
 Result<std::vector<KindResult>> Check(const std::string& folder) {
@@ -35,7 +46,7 @@ Result<std::vector<KindResult>> Check(const std::string& folder) {
     return Status(StatusCode::kNotFound, folder + ": no such folder");
   }
   std::vector<KindResult> results;
-  for (const Kind& kind : kKinds) {
+  for (const Kind& kind : {kSelection, kLegacy, kLogs, kIntOracle}) {
     const std::string path = JoinPath(folder, kind.name);
     if (!files.IsDirectory(path)) continue;
     VLASERVE_ASSIGN_OR_RETURN(GoldenSummary summary, kind.check(files, path));
@@ -61,10 +72,10 @@ bool Passed(const std::vector<KindResult>& results) {
 void PrintText(const std::vector<KindResult>& results) {
   for (const KindResult& result : results) {
     const GoldenSummary& summary = result.summary;
-    std::cout << result.name << ": " << summary.cases << " cases run, " << summary.tensors
-              << " tensors compared, " << summary.failures.size() << " failures\n";
+    std::cout << result.name << ": " << summary.cases << " cases run, " << summary.comparisons
+              << " comparisons, " << summary.failures.size() << " failures\n";
     for (const GoldenFailure& failure : summary.failures) {
-      std::cout << "  " << failure.case_id << (failure.tensor.empty() ? "" : ": ") << failure.tensor
+      std::cout << "  " << failure.case_id << (failure.value.empty() ? "" : ": ") << failure.value
                 << ": " << failure.difference << "\n";
     }
   }
@@ -77,11 +88,11 @@ void PrintJson(const std::vector<KindResult>& results) {
     nlohmann::json failures = nlohmann::json::array();
     for (const GoldenFailure& failure : result.summary.failures) {
       failures.push_back({{"case", failure.case_id},
-                          {"tensor", failure.tensor},
+                          {"value", failure.value},
                           {"difference", failure.difference}});
     }
     kinds[result.name] = {{"cases", result.summary.cases},
-                          {"tensors", result.summary.tensors},
+                          {"comparisons", result.summary.comparisons},
                           {"failures", std::move(failures)}};
   }
   std::cout << nlohmann::json{{"passed", Passed(results)}, {"kinds", std::move(kinds)}}.dump(2)

@@ -25,6 +25,7 @@ std::shared_ptr<EngineObserver> MakeObserver(const QuantConfig& config) {
   EngineObserver::Options options;
   options.debug = config.debug;
   options.profile = config.profile;
+  options.cuda_sync = config.profile_sync;
   options.clock = [] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
         .count();
@@ -56,7 +57,7 @@ QuantizationInfo QuantizationInfoOf(const QuantSummary& summary) {
   info.quantized_linears = static_cast<int64_t>(summary.layers.size());
   info.linears = summary.linears;
   info.weight_bytes_before = summary.SourceBytes();
-  info.weight_bytes_after = summary.PackedBytes();
+  info.weight_bytes_after = summary.EngineBytes();
   if (!summary.layers.empty()) info.kernel = summary.layers.front().kernel;
   std::map<std::tuple<std::string, int64_t, int64_t>, int64_t> groups;
   for (const QuantizedLayerInfo& layer : summary.layers) {

@@ -88,6 +88,7 @@ class Resolver {
       Set(option, std::move(setting.value), ValueSource::kOpenpi, setting.variable);
     }
     row_rot_word_ = std::move(overlay.row_rot_word);
+    profile_sync_ = overlay.profile_sync;
     return Status::Ok();
   }
 
@@ -134,6 +135,7 @@ class Resolver {
   void FinishQuant(QuantConfig& quant) {
     const ResolvedOption& rotation = Find("quant.transform.rotate_out");
     if (rotation.source == ValueSource::kOpenpi) quant.row_rot_word = row_rot_word_;
+    quant.profile_sync = profile_sync_;
     quant.select.allow_unknown_names =
         Find("quant.select.layers").source == ValueSource::kOpenpi ||
         Find("quant.select.per_layer_wbits").source == ValueSource::kOpenpi;
@@ -157,6 +159,7 @@ class Resolver {
   FileSystem& files_;
   ResolvedConfig resolved_;
   std::optional<std::string> row_rot_word_;
+  bool profile_sync_ = true;
   Status legacy_error_;
 };
 

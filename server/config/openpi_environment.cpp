@@ -69,6 +69,7 @@ class OverlayReader {
     ReadRowRotation();
     ReadPackFolder();
     ReadPolicyProfile();
+    ReadProfileSync();
     VLASERVE_RETURN_IF_ERROR(ReadSmoothQuant());
     ChooseBase();
     ReadW8a8();
@@ -225,6 +226,15 @@ class OverlayReader {
     } else {
       Report(kName, "not applicable: quant.profile prints both tables or none");
     }
+  }
+
+  void ReadProfileSync() {
+    constexpr std::string_view kName = "OPENPI_DUQUANT_PROFILE_SYNC";
+    if (Find(kName) == nullptr) return;
+    overlay_.profile_sync = IsFlagOn(kName);
+    Report(kName, "mapped: cuda_sync=" + std::string(overlay_.profile_sync ? "on" : "off") +
+                      " in the title of the [DUQUANT][PROFILE] table; the times are the same, as "
+                      "policies run on the CPU and their calls end before the clock is read");
   }
 
   Status ReadSmoothQuant() {

@@ -33,6 +33,7 @@ struct OpenpiOverlay {
   std::string base_variable;
   std::vector<OpenpiSetting> settings;
   std::optional<std::string> row_rot_word;  // QuantConfig::row_rot_word
+  bool profile_sync = true;                 // QuantConfig::profile_sync
   // One line for each variable found, sorted by name: "NAME=value: honoured: …", "mapped: …" or
   // "not applicable: …".
   std::vector<std::string> report;

@@ -22,7 +22,6 @@ constexpr OpenpiVariable kVariables[] = {
      "energies alike)"},
     {"OPENPI_DUQUANT_BACKEND",
      "not applicable: openpi_duquant no longer reads it; quant.engine chooses what computes"},
-    {"OPENPI_DUQUANT_PROFILE_SYNC", "not applicable: the profile's clock needs no CUDA barrier"},
     {"OPENPI_DUQUANT_*",
      "not applicable: openpi_duquant knows no such variable, though it switches DuQuant on"},
     {"ATM_*", kNoTemperatures},

@@ -4,7 +4,6 @@
 #include <array>
 
 #include "tests/support/catch.h"
-#include "tests/support/golden.h"
 
 namespace vlaserve {
 namespace {
@@ -60,36 +59,6 @@ TEST_CASE("CACHE and FORWARD lines come with the option debug only") {
                        "block_in=16 permute=True row_rot=restore",
                        "[DUQUANT][CACHE] a.q pre-quantized weights cached",
                        "[DUQUANT][FORWARD] a.q input=(16,) output=(16,) weight_bits=4 act_bits=8"});
-}
-
-TEST_CASE("golden: profile tables of the policy and of any rows") {
-  const nlohmann::json logs = ReadGoldenJson("quant/logs/logs.json");
-  size_t cases = 0;
-  for (const nlohmann::json& entry : logs.value("policy_profile", nlohmann::json::array())) {
-    const auto expected = entry["stdout"].get<Lines>();
-    // Switched off by the environment: there is no table to format.
-    if (expected.empty() && !entry["records"].empty()) continue;
-    ProfileRow row;
-    for (const nlohmann::json& record : entry["records"]) {
-      row.calls += 1;
-      row.seconds += record["duration_ms"].get<double>() / 1000;
-      row.elements += record["elements"].get<int64_t>();
-      row.bytes += record["byte_size"].get<int64_t>();
-    }
-    const std::string context = " [" + entry["context"].get<std::string>() + "]";
-    CHECK(PolicyProfileTable(row, context) == expected);
-    ++cases;
-  }
-  for (const nlohmann::json& entry : logs.value("profile_format", nlohmann::json::array())) {
-    ProfileRows rows;
-    for (const nlohmann::json& row : entry["stats"]) {
-      rows[row["label"]] = {row["calls"], row["time_s"], row["elements"], row["bytes"]};
-    }
-    CHECK(FormatProfileTable("[DUQUANT][PROFILE] fake quantization summary (cuda_sync=on)", rows) ==
-          entry["stdout"].get<Lines>());
-    ++cases;
-  }
-  ReportGoldenCases("quant/logs profile tables", cases);
 }
 
 }  // namespace

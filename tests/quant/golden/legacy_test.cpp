@@ -19,7 +19,7 @@ TEST_CASE("golden: the reference's codes, scales and outputs are reproduced") {
   REQUIRE(summary.ok());
   std::string failures;
   for (const GoldenFailure& failure : summary->failures) {
-    failures += "\n" + failure.case_id + " " + failure.tensor + ": " + failure.difference;
+    failures += "\n" + failure.case_id + " " + failure.value + ": " + failure.difference;
   }
   INFO(failures);
   CHECK(summary->failures.empty());

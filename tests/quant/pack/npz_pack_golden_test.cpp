@@ -177,16 +177,5 @@ TEST_CASE("npz packs: golden inputs are transformed as the reference did") {
   ReportGoldenCases("npz transforms", cases);
 }
 
-TEST_CASE("NpzFileName: golden names") {
-  size_t cases = 0;
-  const auto table = ReadGoldenJson("quant/selection/sanitize.json");
-  for (const auto& row : table["table"]) {
-    INFO(row["name"].get<std::string>());
-    CHECK(NpzFileName(row["name"].get<std::string>()) == row["stem"].get<std::string>() + ".npz");
-    ++cases;
-  }
-  ReportGoldenCases("npz file names", cases);
-}
-
 }  // namespace
 }  // namespace vlaserve

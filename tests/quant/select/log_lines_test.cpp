@@ -1,4 +1,4 @@
-// openpi_duquant's lines. The golden logs are compared in tests/server/config, with the environment
+// openpi_duquant's lines. The golden logs are compared in tests/server/golden, with the environment
 // that they belong to.
 #include "quant/select/log_lines.h"
 

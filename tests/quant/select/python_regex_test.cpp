@@ -2,13 +2,10 @@
 #include "quant/select/python_regex.h"
 
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
-#include "model/checkpoint/synth.h"
 #include "tests/support/catch.h"
-#include "tests/support/golden.h"
 
 using namespace vlaserve;  // NOLINT(google-build-using-namespace)
 
@@ -31,38 +28,7 @@ std::string ErrorOf(const std::string& pattern) {
   return regex.status().message();
 }
 
-// The names of the linears of both models, each once.
-std::set<std::string> AllNames() {
-  std::set<std::string> names;
-  for (const PolicyType type : {PolicyType::kPi0, PolicyType::kPi05}) {
-    for (const LinearInfo& linear : ReferenceLinears(SynthGeometry(type, SynthSize::kFull))) {
-      names.insert(linear.name);
-    }
-  }
-  return names;
-}
-
 }  // namespace
-
-TEST_CASE("golden: every expression finds as many names as in Python, or is the same error") {
-  const auto names = AllNames();
-  size_t cases = 0;
-  const nlohmann::json golden = ReadGoldenJson("quant/selection/regexes.json");
-  for (const auto& entry : golden["regexes"]) {
-    const auto pattern = entry["regex"].get<std::string>();
-    INFO(pattern);
-    ++cases;
-    if (entry["python"].is_string()) {
-      CHECK("error: " + ErrorOf(pattern) == entry["python"].get<std::string>());
-      continue;
-    }
-    REQUIRE(names.size() == entry["python"]["of"].get<size_t>());
-    size_t found = 0;
-    for (const std::string& name : names) found += Finds(pattern, name) ? 1 : 0;
-    CHECK(found == entry["python"]["matching_names"].get<size_t>());
-  }
-  ReportGoldenCases("quant/selection/regexes.json", cases);
-}
 
 TEST_CASE("search looks anywhere and anchors where Python does") {
   CHECK(Finds("b", "abc"));

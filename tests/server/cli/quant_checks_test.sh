@@ -172,7 +172,11 @@ golden_part() {
   expect 1 check --quant-golden "$work/empty"
 
   expect 0 check --quant-golden "$golden"
-  says out "int_oracle: " "legacy: " " cases run" "passed"
+  says out "int_oracle: " "legacy: " "selection: " "logs: " " cases run" "passed"
+  expect 0 check --quant-golden "$golden/selection"
+  says out "selection: "
+  expect 0 check --quant-golden "$golden/logs"
+  says out "logs: "
   expect 0 check --quant-golden "$golden/int_oracle" --json
   says out '"passed": true' '"int_oracle"'
   # One changed byte among the numbers.
@@ -188,6 +192,9 @@ golden_part() {
     says out "FAILED"
     cp -r "$golden/." "$work/golden"
   done
+  sed -i 's/\[DUQUANT\] SCOPE filter/[DUQUANT] Scope filter/' "$work/golden/logs/logs.json"
+  expect 1 check --quant-golden "$work/golden"
+  says out "FAILED" "lines: [0]: " "Scope filter" "SCOPE filter"
 }
 
 "${part}_part"

@@ -146,6 +146,18 @@ TEST_CASE("every variable found is reported once, with what became of it and why
         std::string::npos);
 }
 
+TEST_CASE("OPENPI_DUQUANT_PROFILE_SYNC is what the profile's title says") {
+  CHECK(LoadOk({{"OPENPI_DUQUANT_PROFILE", "1"}}).config.quant.profile_sync);
+  for (const auto& [text, on] :
+       std::map<std::string, bool>{{"0", false}, {"False", false}, {"1", true}, {"", true}}) {
+    INFO(text);
+    const ResolvedConfig config = LoadOk({{"OPENPI_DUQUANT_PROFILE_SYNC", text}});
+    CHECK(config.config.quant.profile_sync == on);
+    CHECK(NoteOf(config, "OPENPI_DUQUANT_PROFILE_SYNC=" + text +
+                             ": mapped: cuda_sync=" + (on ? "on" : "off")) != "");
+  }
+}
+
 TEST_CASE("a value that openpi_duquant refuses is an error with Python's message") {
   CHECK(ErrorOf({{"OPENPI_DUQUANT_BLOCK", "16.0"}}) ==
         "environment variable OPENPI_DUQUANT_BLOCK: invalid literal for int() with base 10: "

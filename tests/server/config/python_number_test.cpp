@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "tests/support/catch.h"
-#include "tests/support/golden.h"
 
 using namespace vlaserve;  // NOLINT(google-build-using-namespace)
 
@@ -16,26 +15,6 @@ std::string IntText(std::string_view text) {
 }
 
 }  // namespace
-
-TEST_CASE("golden: OPENPI_DUQUANT_WBITS is understood as the reference understands it") {
-  const std::string file = "quant/selection/wbits_parse.json";
-  size_t cases = 0;
-  const nlohmann::json golden = ReadGoldenJson(file);
-  for (const auto& entry : golden["table"]) {
-    INFO(entry["text"].dump());
-    ++cases;
-    std::map<std::string, std::string> parsed;
-    for (const auto& [name, bits] : ParseWbits(entry["text"].get<std::string>())) {
-      parsed[name] = bits.digits;
-    }
-    CHECK(parsed.size() == entry["parsed"].size());
-    for (const auto& [name, bits] : entry["parsed"].items()) {
-      // Numbers beyond 64 bits come as floating point.
-      CHECK(std::stod(parsed[name]) == bits.get<double>());
-    }
-  }
-  ReportGoldenCases(file, cases);
-}
 
 TEST_CASE("integers are Python's") {
   CHECK(IntText("8") == "8");
