@@ -1,0 +1,1 @@
+"""Environments: one interface (base.py), found by name (registry.py)."""

@@ -1,0 +1,1 @@
+"""Runs a policy through the episodes of a benchmark and keeps a journal of them."""

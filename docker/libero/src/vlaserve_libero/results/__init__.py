@@ -1,0 +1,1 @@
+"""What is made of the records of a run: numbers, tables, plots and videos."""
