@@ -5,7 +5,8 @@
 #
 #   --sanitizers   also the asan and tsan builds, before the release build
 #
-# The last lines are ctest's summary. Golden data: VLASERVE_GOLDEN_DIR, else tests/golden.
+# First ctest's tests, then those of the Python package (tests/libero/run.sh), with the release build as
+# their server. Golden data: VLASERVE_GOLDEN_DIR, else tests/golden.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,3 +34,9 @@ for preset in "${presets[@]}"; do
   echo "== $preset: tests"
   ctest --test-dir "build/$preset/$folder" --output-on-failure -j "$(nproc)"
 done
+
+echo "== docker/libero"
+VLASERVE_REQUIRE_SERVER=1 bash tests/libero/run.sh
+
+echo "== docker"
+python3 tests/docker/check.py
