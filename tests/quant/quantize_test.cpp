@@ -149,7 +149,7 @@ TEST_CASE("What an engine keeps of a weight is counted, not only the pack") {
     // The transformed weight is float32.
     CHECK(layer.engine_bytes - layer.pack_bytes == linear.out_features * linear.in_features * 4);
   }
-  CHECK(summary.EngineBytes() > summary.SourceBytes());
+  CHECK(summary.EngineBytes() > summary.PackedBytes());
   CHECK(RequireSummary(setup.Pack(config)).EngineBytes() == 0);
 }
 
