@@ -86,7 +86,7 @@ assert not heavy, heavy
 def test_the_readme_names_no_option_that_does_not_exist() -> None:
     text = (PACKAGE / "README.md").read_text()
     helps = [(PACKAGE / "install_simulator.sh").read_text()]
-    for command in ("eval", "compare", "report", "info"):
+    for command in ("eval", "compare", "plot", "report", "info"):
         arguments = [sys.executable, "-m", "vlaserve_libero", command, "--help"]
         helps.append(subprocess.run(arguments, check=True, capture_output=True, text=True).stdout)
     known = set(re.findall(r"--[a-z][a-z-]*", " ".join(helps)))
