@@ -51,9 +51,10 @@ evaluate() {
   local name=$1
   shift
   echo "== $name"
-  "$python" -m vlaserve_libero eval --server "$address" --suite libero_object --workers "$workers" \
-    --plots --results "$folder/$name" "$@"
+  "$python" -m vlaserve_libero eval --suite libero_object --workers "$workers" --plots \
+    --results "$folder/$name" "$@"
 }
+asked=(--server "$address")
 stock=(--trials 10 --first-init-state 40)
 shifted=(--trials 5 --first-init-state 40 --shifts "$shifts")
 
@@ -61,15 +62,15 @@ evaluate scripted --policy scripted --trials 5
 evaluate open_loop-stock --policy open_loop "${stock[@]}"
 evaluate open_loop-shifted --policy open_loop "${shifted[@]}"
 serve
-evaluate float32-stock "${stock[@]}"
-evaluate float32-shifted "${shifted[@]}"
+evaluate float32-stock "${asked[@]}" "${stock[@]}"
+evaluate float32-shifted "${asked[@]}" "${shifted[@]}"
 serve --set quant.preset=best_w4a8
-evaluate w4a8-stock "${stock[@]}"
-evaluate w4a8-shifted "${shifted[@]}"
+evaluate w4a8-stock "${asked[@]}" "${stock[@]}"
+evaluate w4a8-shifted "${asked[@]}" "${shifted[@]}"
 serve --set quant.preset=best_w4a8 --set 'quant.select.groups=["llm.attn","llm.mlp"]'
-evaluate w4a8_llm-shifted "${shifted[@]}"
+evaluate w4a8_llm-shifted "${asked[@]}" "${shifted[@]}"
 serve --set quant.preset=best_w4a8 --set 'quant.select.groups=["expert.attn","expert.mlp"]'
-evaluate w4a8_expert-shifted "${shifted[@]}"
+evaluate w4a8_expert-shifted "${asked[@]}" "${shifted[@]}"
 
 for pair in "float32-stock w4a8-stock" "float32-shifted w4a8-shifted" \
   "float32-shifted w4a8_llm-shifted" "float32-shifted w4a8_expert-shifted"; do
