@@ -16,7 +16,6 @@
 namespace vlaserve {
 namespace {
 
-using torch::jit::Node;
 using torch::jit::Use;
 using torch::jit::Value;
 
@@ -108,6 +107,7 @@ Result<Names> FoldSmoothing(const torch::jit::Module& module, const SmoothScales
   return CatchTorchErrors("folding of smoothing", [&]() -> Result<Names> {
     const std::vector<InlinedMethod> methods = InlineMethods(module);
     std::vector<StoredValues> stored;
+    stored.reserve(methods.size());
     for (const InlinedMethod& method : methods) stored.emplace_back(*method.graph, module);
     const std::vector<LinearSite> sites = FindLinearSites(methods, stored);
     LinearNodes linears;

@@ -57,12 +57,12 @@ base=docker.io/library/debian:bookworm-slim
 if ! podman image exists "$base" && ! timeout 60 podman pull -q "$base"; then
   mirror=${VLASERVE_MIRROR:?no image registry: VLASERVE_MIRROR must name a Debian mirror}
   say "base image from $mirror"
-  debootstrap --variant=minbase bookworm "$work/root" "$mirror" >"$work/debootstrap.log"
+  debootstrap --variant=minbase bookworm "$work/base" "$mirror" >"$work/debootstrap.log"
   # As Debian's slim images do.
-  rm -rf "$work"/root/usr/share/{doc,man,locale,info}/* "$work"/root/var/cache/apt/{*.bin,archives/*.deb} \
-    "$work"/root/var/lib/apt/lists/* "$work"/root/var/log/*.log
-  tar -C "$work/root" -c . | podman import - "$base"
-  rm -rf "$work/root"
+  rm -rf "$work"/base/usr/share/{doc,man,locale,info}/* "$work"/base/var/cache/apt/{*.bin,archives/*.deb} \
+    "$work"/base/var/lib/apt/lists/* "$work"/base/var/log/*.log
+  tar -C "$work/base" -c . | podman import - "$base"
+  rm -rf "$work/base"
 fi
 
 build=(buildah bud --isolation chroot --format docker)
@@ -72,7 +72,8 @@ if [ -n "${VLASERVE_CA:-}" ]; then
 fi
 say "server image"
 ccache=()
-if [ -n "${VLASERVE_CCACHE:-}" ]; then ccache=(-v "$VLASERVE_CCACHE:/root/.cache/ccache"); fi
+builder_home=/root
+if [ -n "${VLASERVE_CCACHE:-}" ]; then ccache=(-v "$VLASERVE_CCACHE:$builder_home/.cache/ccache"); fi
 "${build[@]}" ${ccache[@]+"${ccache[@]}"} -t localhost/vlaserve:latest -f docker/Dockerfile .
 say "client image"
 "${build[@]}" -t localhost/vlaserve-libero:latest -f docker/Dockerfile.libero .
