@@ -80,6 +80,7 @@ Result<LowerReport> LowerLinears(torch::jit::Module& module, Engines engines,
   return CatchTorchErrors("lowering", [&]() -> Result<LowerReport> {
     const std::vector<InlinedMethod> methods = InlineMethods(module);
     std::vector<StoredValues> stored;
+    stored.reserve(methods.size());
     for (const InlinedMethod& method : methods) stored.emplace_back(*method.graph, module);
     const std::vector<LinearSite> sites = FindLinearSites(methods, stored);
     VLASERVE_RETURN_IF_ERROR(CheckSites(sites, engines));
