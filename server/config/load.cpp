@@ -142,7 +142,9 @@ class Resolver {
   }
 
   void WarnOfStrayVariables(const Environment& environment) {
-    for (const auto& [name, value] : environment) {
+    for (const auto& variable : environment) {
+      // A lambda cannot take a structured binding with clang 14.
+      const std::string& name = variable.first;
       const bool of_a_group =
           std::any_of(OptionGroups().begin(), OptionGroups().end(), [&](const OptionGroup& group) {
             return name.starts_with(EnvironmentName(std::string(group.name) + "."));
