@@ -33,6 +33,7 @@ TEST_CASE("golden: the integer format, bit for bit") {
 void WriteTensors(const std::string& path, const std::map<std::string, std::vector<float>>& tensors,
                   const std::map<std::string, std::string>& metadata) {
   std::vector<SafetensorsWriter::Declaration> declarations;
+  declarations.reserve(tensors.size());
   for (const auto& [name, values] : tensors) {
     declarations.push_back({name, DType::kF32, {1, std::ssize(values)}});
   }

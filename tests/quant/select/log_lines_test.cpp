@@ -43,6 +43,7 @@ TEST_CASE("a layer's line prints what was asked for, in the reference's words") 
 
 TEST_CASE("no match prints the names there are, and those below the scope without its dots") {
   std::vector<LinearInfo> linears;
+  linears.reserve(12);
   for (int i = 0; i < 12; ++i) linears.push_back({"a.l" + std::to_string(i), 1, 1, false, true});
   QuantConfig config;
   config.select.scope = "a..";
