@@ -42,8 +42,23 @@ if(VLASERVE_LIBTORCH_TARGETS)
   target_compile_options(vlaserve_libtorch INTERFACE
     "SHELL:-idirafter ${LIBTORCH_INCLUDE}"
     "SHELL:-idirafter ${LIBTORCH_INCLUDE}/torch/csrc/api/include")
-  target_link_libraries(vlaserve_libtorch INTERFACE ${LIBTORCH_CPU} ${LIBTORCH_C10} Threads::Threads)
+  # LibTorch's own OpenMP library, by its path: another one beside it would have other threads.
+  get_filename_component(libtorch_folder ${LIBTORCH_CPU} DIRECTORY)
+  file(GLOB libtorch_openmp ${libtorch_folder}/libgomp*.so*)
+  if(NOT libtorch_openmp)
+    set(libtorch_openmp gomp)
+  endif()
+  target_link_libraries(vlaserve_libtorch INTERFACE ${LIBTORCH_CPU} ${LIBTORCH_C10} ${libtorch_openmp}
+    Threads::Threads)
 endif()
+
+# vlaserve_parallel_sources(SOURCES...): sources that call at::parallel_for. It is a template that
+# without this option runs everything on the calling thread. (For all sources it would be one more
+# precompiled header, hence no property of the target.)
+function(vlaserve_parallel_sources)
+  set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS -fopenmp)
+  set_property(SOURCE ${ARGN} PROPERTY SKIP_PRECOMPILE_HEADERS ON)
+endfunction()
 
 # A precompiled header for the few files that include LibTorch's JIT headers (13 s each without).
 # Use: target_precompile_headers(<target> REUSE_FROM vlaserve_torch_pch).

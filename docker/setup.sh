@@ -16,7 +16,7 @@ debian_packages=(
   g++ cmake ninja-build ccache git ca-certificates
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler
   libspdlog-dev nlohmann-json3-dev libcli11-dev libssl-dev libpng-dev libjpeg-dev
-  catch2 libpcre2-dev clang-format clang-tidy python3 python3-pip python3-venv python3-yaml
+  catch2 libpcre2-dev libsimde-dev clang-format clang-tidy python3 python3-pip python3-venv python3-yaml
 )
 libtorch_wheels=(torch==2.11.0 nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)
 nvcc_wheels=(nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88

@@ -7,11 +7,16 @@
 #include <span>
 #include <utility>
 
+#include "kernels/isa.h"
 #include "model/archive/module.h"
 #include "model/policy/wanted_scalar_type.h"
+#include "quant/config/spellings.h"
+#include "quant/engine/int_layer.h"
 #include "quant/engine/make_engine.h"
 #include "quant/pass/build_packs.h"
+#include "quant/pass/check_fusions.h"
 #include "quant/pass/fold_smoothing.h"
+#include "quant/pass/fuse.h"
 #include "quant/pass/lower.h"
 #include "quant/pass/plan.h"
 #include "quant/select/log_lines.h"
@@ -66,14 +71,18 @@ Result<Packed> Pack(Archive& archive, const QuantizeInputs& inputs, Selection se
   return packed;
 }
 
-QuantSummary Summarize(const Archive& archive, const QuantConfig& config, Packed& packed) {
+std::string KernelName(Engine engine, kernels::Isa isa) {
+  return engine == Engine::kInt ? std::string(kernels::IsaName(isa)) : "libtorch";
+}
+
+QuantSummary Summarize(const Archive& archive, const QuantizeInputs& inputs, Packed& packed) {
+  const QuantConfig& config = *inputs.config;
   QuantSummary summary = EmptySummary(archive, config);
   for (size_t i = 0; i < packed.packs.size(); ++i) {
     const PlannedLayer& layer = packed.plan.layers[i];
     const LoadedPack& pack = packed.packs[i];
     summary.layers.push_back({layer.layer, pack.source, layer.source_bytes(), PackBytes(pack.layer),
-                              /*engine_bytes=*/0,
-                              config.engine == Engine::kInt ? "portable" : "libtorch"});
+                              /*engine_bytes=*/0, KernelName(config.engine, inputs.isa)});
   }
   summary.notes = std::move(packed.selection.notes);
   for (std::string& note : packed.plan.notes) summary.notes.push_back(std::move(note));
@@ -114,6 +123,7 @@ Result<MadeEngine> EngineFor(const PlannedLayer& layer, const LoadedPack& pack, 
   engine.bias = layer.graph.bias;
   engine.compute_dtype = ScalarTypeOf(layer.compute_dtype);
   engine.observer = inputs.observer;
+  engine.isa = inputs.isa;
   engine.precache_weights = inputs.config->precache_weights;
   LayerCalibration calibration;
   if (plan.calibration && ScalesNeedCalibration(*inputs.config, layer.layer.settings)) {
@@ -130,22 +140,50 @@ Result<MadeEngine> EngineFor(const PlannedLayer& layer, const LoadedPack& pack, 
   return made;
 }
 
-// Returns the bytes that each layer's engine keeps, in the order of the plan.
-Result<std::vector<int64_t>> Lower(Archive& archive, const QuantizeInputs& inputs, Packed& packed) {
+using IntLayers = std::map<std::string, const IntLayer*>;
+
+Result<std::vector<FusionSummary>> Fuse(Archive& archive, const QuantConfig& config,
+                                        const IntLayers& layers, Plan& plan) {
+  std::vector<FusionSummary> summary;
+  if (layers.empty()) return summary;
+  VLASERVE_ASSIGN_OR_RETURN(const std::vector<FusionCount> counts,
+                            FuseLinears(archive.module().module, config.fuse));
+  for (const FusionCount& count : counts) {
+    if (!config.fuse.contains(count.fusion)) continue;
+    summary.push_back(
+        {std::string(Spelling(kFusionSpellings, count.fusion)), count.fused, count.possible});
+  }
+  for (const std::string& missing : MissingFusions(layers, config.fuse, counts)) {
+    if (config.strict) return Status(StatusCode::kInvalidArgument, "quant.fuse", missing);
+    plan.warnings.push_back("quant.fuse: " + missing);
+  }
+  return summary;
+}
+
+// What the lowering leaves behind: the bytes that each layer's engine keeps, in the order of the
+// plan, and what was fused.
+struct Lowered {
+  std::vector<int64_t> bytes;
+  std::vector<FusionSummary> fusions;
+};
+
+Result<Lowered> Lower(Archive& archive, const QuantizeInputs& inputs, Packed& packed) {
   VLASERVE_ASSIGN_OR_RETURN(const std::set<std::string> folded, Fold(archive, inputs, packed));
   if (!folded.empty()) {
     packed.plan.notes.push_back("quant.transform.fold: norms smooth for " +
                                 std::to_string(folded.size()) + " layers");
   }
   std::map<std::string, std::unique_ptr<LinearEngine>> engines;
-  std::vector<int64_t> bytes;
+  IntLayers int_layers;
+  Lowered lowered;
   for (size_t i = 0; i < packed.packs.size(); ++i) {
     const PlannedLayer& layer = packed.plan.layers[i];
     VLASERVE_ASSIGN_OR_RETURN(
         MadeEngine made,
         EngineFor(layer, packed.packs[i], folded.contains(layer.name()), packed.plan, inputs));
+    if (const IntLayer* fusible = made.engine->int_layer()) int_layers[layer.name()] = fusible;
     engines[layer.name()] = std::move(made.engine);
-    bytes.push_back(made.bytes);
+    lowered.bytes.push_back(made.bytes);
     // Engines that compute from the weight have done so.
     archive.ReleasePages(layer.name() + ".weight");
   }
@@ -154,7 +192,15 @@ Result<std::vector<int64_t>> Lower(Archive& archive, const QuantizeInputs& input
   };
   VLASERVE_RETURN_IF_ERROR(
       LowerLinears(archive.module().module, std::move(engines), wanted).status());
-  return bytes;
+  VLASERVE_ASSIGN_OR_RETURN(lowered.fusions,
+                            Fuse(archive, *inputs.config, int_layers, packed.plan));
+  return lowered;
+}
+
+Status CheckIsa(const QuantConfig& config) {
+  const kernels::IsaChoice& choice = kernels::CurrentIsa();
+  if (config.engine != Engine::kInt || choice.problem.empty()) return Status::Ok();
+  return {StatusCode::kInvalidArgument, "VLASERVE_ISA", choice.problem};
 }
 
 }  // namespace
@@ -187,6 +233,7 @@ Result<QuantSummary> QuantizeArchive(Archive& archive, const QuantizeInputs& inp
   const QuantConfig& config = *inputs.config;
   if (config.engine == Engine::kOff) return EmptySummary(archive, config);
   VLASERVE_RETURN_IF_ERROR(CheckQuantConfig(config));
+  VLASERVE_RETURN_IF_ERROR(CheckIsa(config));
   VLASERVE_ASSIGN_OR_RETURN(Selection selection, Select(archive.linears(), config));
   if (config.dry_run) {
     Print(inputs, DryRunLines(archive.linears(), config, selection));
@@ -194,13 +241,14 @@ Result<QuantSummary> QuantizeArchive(Archive& archive, const QuantizeInputs& inp
   }
   Print(inputs, SelectionLines(archive.linears(), config, selection));
   VLASERVE_ASSIGN_OR_RETURN(Packed packed, Pack(archive, inputs, std::move(selection)));
-  std::vector<int64_t> engine_bytes;
+  Lowered lowered;
   if (!packed.packs.empty()) {
-    VLASERVE_ASSIGN_OR_RETURN(engine_bytes, Lower(archive, inputs, packed));
+    VLASERVE_ASSIGN_OR_RETURN(lowered, Lower(archive, inputs, packed));
   }
-  QuantSummary summary = Summarize(archive, config, packed);
-  for (size_t i = 0; i < engine_bytes.size(); ++i) {
-    summary.layers[i].engine_bytes = engine_bytes[i];
+  QuantSummary summary = Summarize(archive, inputs, packed);
+  summary.fusions = std::move(lowered.fusions);
+  for (size_t i = 0; i < lowered.bytes.size(); ++i) {
+    summary.layers[i].engine_bytes = lowered.bytes[i];
   }
   std::vector<std::string> lines;
   for (const QuantizedLayerInfo& layer : summary.layers) {
@@ -217,7 +265,7 @@ Result<QuantSummary> PackArchive(Archive& archive, const QuantizeInputs& inputs)
   VLASERVE_RETURN_IF_ERROR(CheckQuantConfig(config));
   VLASERVE_ASSIGN_OR_RETURN(Selection selection, Select(archive.linears(), config));
   VLASERVE_ASSIGN_OR_RETURN(Packed packed, Pack(archive, inputs, std::move(selection)));
-  return Summarize(archive, config, packed);
+  return Summarize(archive, inputs, packed);
 }
 
 }  // namespace vlaserve

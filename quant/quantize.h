@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/isa.h"
 #include "model/archive/archive.h"
 #include "model/io/progress.h"
 #include "model/io/status.h"
@@ -38,7 +39,14 @@ struct QuantizedLayerInfo {
   int64_t pack_bytes = 0;    // all arrays of its pack
   int64_t engine_bytes =
       0;               // what serves in the weight's place: EngineBytes, 0 before the lowering
-  std::string kernel;  // "portable", or "libtorch" for the float engines
+  std::string kernel;  // of kInt the instruction set ("avx2"), "libtorch" for the float engines
+};
+
+// How often a fusion (quant/pass/fuse.h) was applied: at `fused` of `possible` places.
+struct FusionSummary {
+  std::string name;  // "gated_mlp"
+  int64_t fused = 0;
+  int64_t possible = 0;
 };
 
 struct QuantSummary {
@@ -46,8 +54,9 @@ struct QuantSummary {
   std::string preset;
   int64_t linears = 0;  // of the archive
   std::vector<QuantizedLayerInfo> layers;
-  std::vector<std::string> notes;     // one line each: what was mapped, narrowed, or does nothing
-  std::vector<std::string> warnings;  // not strict, one line each: what stays float, and why
+  std::vector<FusionSummary> fusions;  // those of config.fuse; empty for engines other than kInt
+  std::vector<std::string> notes;      // one line each: what was mapped, narrowed, or does nothing
+  std::vector<std::string> warnings;   // not strict, one line each: what stays float, and why
 
   int64_t CountFrom(PackSource source) const;
   int64_t SourceBytes() const;  // of the quantized layers
@@ -67,7 +76,8 @@ struct QuantizeInputs {
   // Asked before each layer, from any thread: a failure ends the work with that Status; what is
   // packed stays in the cache. May be empty.
   std::function<Status()> interrupt;
-  EngineWrapper wrap_engine;  // empty: engines are placed as they are
+  kernels::Isa isa = kernels::CurrentIsa().isa;  // of kInt
+  EngineWrapper wrap_engine;                     // empty: engines are placed as they are
 };
 
 // Lowers the archive's module. Call it before CreatePolicy, on the same thread. With Engine::kOff
@@ -76,8 +86,10 @@ struct QuantizeInputs {
 // Errors: those of CheckQuantConfig and Select; kInvalidArgument (field "quant.select.scope") if
 // nothing matched, or with the option's key if something configured cannot be applied to a layer
 // (with `strict`; without it a warning, and that layer stays float); kUnreadable for a weight that
-// does not match its digest; what packing or the cache reports, with the layer's name. The archive
-// must not be used after an error.
+// does not match its digest; what packing or the cache reports, with the layer's name. With kInt:
+// kInvalidArgument (field "VLASERVE_ISA") for an instruction set that cannot be had, and with
+// `strict` (field "quant.fuse") if layers of a known model that could be fused were not. The
+// archive must not be used after an error.
 Result<QuantSummary> QuantizeArchive(Archive& archive, const QuantizeInputs& inputs);
 
 // Builds every pack that is not in the cache yet, on all cores, without touching the module. Errors

@@ -5,12 +5,12 @@
 // that says why; a cache that cannot be written never stops a server.
 //
 // On disk, inside the directory:
-//   v1/<kk>/<key>.safetensors    a pack; key = SHA-256 of its manifest, kk its first two digits
-//   v1/<kk>/.tmp.<pid>.<random>  one being written (locked) or abandoned by a process that died
-//   v1/locks/<key>.lock          held (flock) while a pack is built; empty, never removed
-// Another format version gets another folder beside v1, and nobody removes what is in it. A pack in
-// use is mapped and has a shared lock: collecting garbage and clearing leave it. Its time of
-// modification is when it was last used.
+//   v2/<kk>/<key>.safetensors    a pack; key = SHA-256 of its manifest, kk its first two digits
+//   v2/<kk>/.tmp.<pid>.<random>  one being written (locked) or abandoned by a process that died
+//   v2/locks/<key>.lock          held (flock) while a pack is built; empty, never removed
+// The folder is named after the format version: other versions have theirs beside it, and nobody
+// reads or removes what is in them. A pack in use is mapped and has a shared lock: collecting
+// garbage and clearing leave it. Its time of modification is when it was last used.
 #pragma once
 
 #include <chrono>

@@ -5,10 +5,11 @@
 #include <tuple>
 #include <utility>
 
+#include "quant/pack/pack_file.h"
+
 namespace vlaserve {
 namespace {
 
-constexpr std::string_view kVersionFolder = "v1";
 constexpr std::string_view kLockFolder = "locks";
 constexpr std::string_view kEntrySuffix = ".safetensors";
 constexpr std::string_view kTemporaryPrefix = ".tmp.";
@@ -38,7 +39,8 @@ Result<uint64_t> Freed(const Status& status, uint64_t bytes) {
 PackFolder::PackFolder(FileSystem& files, std::string directory)
     : files_(files),
       directory_(std::move(directory)),
-      version_directory_(JoinPath(directory_, kVersionFolder)) {}
+      version_directory_(
+          JoinPath(directory_, std::string("v").append(std::to_string(kPackFormatVersion)))) {}
 
 std::string PackFolder::EntryPath(std::string_view sha256) const {
   const std::string bucket = JoinPath(version_directory_, sha256.substr(0, kBucketDigits));

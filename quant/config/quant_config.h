@@ -5,10 +5,12 @@
 // Words and formulas: spec quantization.md; the integer format is quant/pack/PACK_FORMAT.md's.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -60,6 +62,11 @@ enum class RotateOut {
 };
 
 enum class SmoothMode { kOff, kFile };
+
+// What kInt computes together with a linear: quant/pass/fuse.h.
+enum class Fusion { kSharedInput, kNorm, kGatedMlp, kResidual };
+inline constexpr std::array kAllFusions = {Fusion::kSharedInput, Fusion::kNorm, Fusion::kGatedMlp,
+                                           Fusion::kResidual};
 
 // Behaviours of openpi_duquant that are bugs, for exact reproduction with kLegacyExact.
 struct CompatBugs {
@@ -150,7 +157,9 @@ struct QuantConfig {
   bool debug = false;               // [DUQUANT][CACHE] and [FORWARD] log lines
   bool profile = false;             // [DUQUANT][PROFILE] and [POLICY][PROFILE] tables
   bool fold = true;                 // kInt, kFake: norms divide by smoothing scales where they can
-  bool precache_weights = true;     // kLegacyExact keeps dequantized weights between calls
+  // kInt: what is fused where the graph allows it.
+  std::set<Fusion> fuse{kAllFusions.begin(), kAllFusions.end()};
+  bool precache_weights = true;  // kLegacyExact keeps dequantized weights between calls
   // What OPENPI_DUQUANT_ROW_ROT says, for the [DUQUANT] lines; unset: by `rotate_out`.
   std::optional<std::string> row_rot_word;
   // What OPENPI_DUQUANT_PROFILE_SYNC says, for the title of the [DUQUANT][PROFILE] table. A clock

@@ -38,6 +38,10 @@ inline constexpr Spellings<RotateOut, 3> kRotateOutSpellings{
      {"propagate", RotateOut::kPropagate}}};
 inline constexpr Spellings<SmoothMode, 2> kSmoothModeSpellings{
     {{"off", SmoothMode::kOff}, {"file", SmoothMode::kFile}}};
+inline constexpr Spellings<Fusion, 4> kFusionSpellings{{{"shared_input", Fusion::kSharedInput},
+                                                        {"norm", Fusion::kNorm},
+                                                        {"gated_mlp", Fusion::kGatedMlp},
+                                                        {"residual", Fusion::kResidual}}};
 
 // The flags of CompatBugs by name.
 inline constexpr Spellings<bool CompatBugs::*, 5> kCompatBugSpellings{

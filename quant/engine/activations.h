@@ -36,6 +36,10 @@ class ActivationTransform {
   std::vector<float> inverse_smooth_;  // [K] 1 / smooth, each rounded once
 };
 
+// y [M, N] float32, contiguous, in place: the pack's rotation of the rows undone
+// (RotateOut::kRestore).
+void RestoreOutput(const PackedLayer& pack, const at::Tensor& y);
+
 // Rows [M, K] float32, contiguous → codes and scales by kernels/quantize.h. Throws c10::Error
 // naming `layer` and the row for NaN and Inf.
 IntActivations QuantizeRows(const at::Tensor& rows, const ActivationSettings& settings,

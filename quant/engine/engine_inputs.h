@@ -6,6 +6,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "kernels/isa.h"
 #include "quant/calibration/calibration.h"
 #include "quant/config/quant_config.h"
 #include "quant/engine/observer.h"
@@ -24,6 +25,8 @@ struct EngineInputs {
   // Of this layer; null: none. Read while the engine is made only.
   const LayerCalibration* calibration = nullptr;
   std::shared_ptr<EngineObserver> observer;
+  // kInt: whose kernels compute.
+  kernels::Isa isa = kernels::CurrentIsa().isa;
   // kLegacyExact: keep the dequantized weight instead of computing it in every call.
   bool precache_weights = true;
 };

@@ -8,6 +8,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
 
+#include "kernels/panels.h"
 #include "kernels/quantize.h"
 #include "quant/engine/activations.h"
 #include "quant/engine/first_forward.h"
@@ -20,28 +21,37 @@ int64_t StepOf(int64_t columns, int64_t group) {
   return group <= 0 || group > columns ? columns : group;
 }
 
-// The code at `index` of a row that starts at `row`: signed, or unsigned where there are zeros.
-int32_t Code(const uint8_t* row, int64_t index, int64_t bits, bool is_unsigned) {
-  if (bits == 8) {
-    return is_unsigned ? int32_t{row[index]} : int32_t{static_cast<int8_t>(row[index])};
-  }
-  const int32_t nibble = index % 2 == 0 ? row[index / 2] & 15 : row[index / 2] >> 4;
-  return is_unsigned || nibble < 8 ? nibble : nibble - 16;
-}
-
-void DequantizeRow(const PackedLayer& pack, int64_t n, float* out) {
+// `codes`: room for one row.
+void DequantizePanelRow(const PackedLayer& pack, int64_t n, int8_t* codes, float* out) {
   const int64_t columns = pack.in_features;
   const int64_t step = StepOf(columns, pack.group);
   const int64_t groups = GroupCount(columns, pack.group);
-  const int64_t bytes = pack.storage_bits == 8 ? columns : (columns + 1) / 2;
-  const uint8_t* row = pack.codes.data() + n * bytes;
-  const bool asymmetric = !pack.zeros.empty();
+  kernels::UnpackPanelRow(pack.codes.data(), columns, pack.storage_bits, n, codes);
+  const int64_t panel = n / kernels::kPanelColumns;
+  for (int64_t g = 0; g < groups; ++g) {
+    const auto at = static_cast<size_t>((panel * groups + g) * kernels::kPanelColumns +
+                                        n % kernels::kPanelColumns);
+    const float scale = FloatFromFp16(pack.scales_fp16[at]);
+    for (int64_t k = g * step; k < std::min(columns, (g + 1) * step); ++k) {
+      out[k] = static_cast<float>(codes[k]) * scale;
+    }
+  }
+}
+
+// Unsigned codes, row-major.
+void DequantizeAsymmetricRow(const PackedLayer& pack, int64_t n, float* out) {
+  const int64_t columns = pack.in_features;
+  const int64_t step = StepOf(columns, pack.group);
+  const int64_t groups = GroupCount(columns, pack.group);
+  const bool bytes = pack.storage_bits == 8;
+  const uint8_t* const row = pack.codes.data() + n * (bytes ? columns : (columns + 1) / 2);
   for (int64_t g = 0; g < groups; ++g) {
     const auto at = static_cast<size_t>(n * groups + g);
     const float scale = FloatFromFp16(pack.scales_fp16[at]);
-    const int32_t zero = asymmetric ? pack.zeros[at] : 0;
+    const int32_t zero = pack.zeros[at];
     for (int64_t k = g * step; k < std::min(columns, (g + 1) * step); ++k) {
-      out[k] = static_cast<float>(Code(row, k, pack.storage_bits, asymmetric) - zero) * scale;
+      const int32_t code = bytes ? row[k] : row[k / 2] >> (k % 2 * 4) & 15;
+      out[k] = static_cast<float>(code - zero) * scale;
     }
   }
 }
@@ -106,8 +116,14 @@ at::Tensor DequantizeWeights(const PackedLayer& pack, int64_t begin, int64_t end
   float* data = out.mutable_data_ptr<float>();
   constexpr int64_t kRowsPerTask = 8;
   at::parallel_for(begin, end, kRowsPerTask, [&](int64_t first, int64_t last) {
+    std::vector<int8_t> codes(static_cast<size_t>(pack.in_features));
     for (int64_t n = first; n < last; ++n) {
-      DequantizeRow(pack, n, data + (n - begin) * pack.in_features);
+      float* const row = data + (n - begin) * pack.in_features;
+      if (pack.layout == PackLayout::kPanels) {
+        DequantizePanelRow(pack, n, codes.data(), row);
+      } else {
+        DequantizeAsymmetricRow(pack, n, row);
+      }
     }
   });
   return out;

@@ -16,8 +16,8 @@ namespace vlaserve {
 // that stays in memory.
 std::unique_ptr<LinearEngine> MakeFakeEngine(EngineInputs inputs);
 
-// Output features [begin, end) of an integer pack as float32 [end - begin, K], in the transformed
-// space: code · scale, or (code - zero) · scale, rounded once.
+// Output features [begin, end) of an integer pack (kInteger, with codes) as float32 [end - begin,
+// K], in the transformed space: code · scale, or (code - zero) · scale, rounded once.
 at::Tensor DequantizeWeights(const PackedLayer& pack, int64_t begin, int64_t end);
 
 }  // namespace vlaserve

@@ -12,6 +12,8 @@
 
 namespace vlaserve {
 
+class IntLayer;  // quant/engine/int_layer.h
+
 // One layer, ready to compute. x [..., K] float32 or bfloat16 → y [..., N] in x's dtype, bias
 // included. Throws c10::Error (the boundary in model/policy turns it into a Status); a NaN or Inf
 // in x is such an error, naming the layer. One thread at a time; uses at::parallel_for.
@@ -19,6 +21,9 @@ class LinearEngine {
  public:
   virtual ~LinearEngine() = default;
   virtual at::Tensor Forward(const at::Tensor& x) = 0;
+  // The layer in pieces, for operators that fuse it with its neighbours; null: it works alone only.
+  // Lives as long as the engine.
+  virtual const IntLayer* int_layer() const { return nullptr; }
 };
 
 // The TorchScript class torch.classes.vlaserve.QuantizedLinear.
@@ -29,6 +34,7 @@ class QuantizedLinear : public torch::CustomClassHolder {
 
   const std::string& name() const { return name_; }
   at::Tensor Forward(const at::Tensor& x) { return engine_->Forward(x); }
+  const IntLayer* int_layer() const { return engine_->int_layer(); }
 
  private:
   std::string name_;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/int_linear.h"
+#include "kernels/panels.h"
 #include "kernels/quantize.h"
 #include "kernels/transform.h"
 #include "model/io/dtype.h"
@@ -28,7 +29,7 @@ struct Weights {
   std::vector<int8_t> codes;
   std::vector<uint16_t> scales;
   std::vector<int8_t> choice;
-  std::vector<uint8_t> stored;  // nibbles for 4 bits, else the codes
+  std::vector<uint8_t> stored;  // nibbles for 4 bits, else the codes; unpacked from panels
 
   IntWeights View(int64_t n, int64_t k) const {
     return {n, k, bits <= 4 ? 4 : 8, group, stored.data(), scales.data()};
@@ -156,13 +157,26 @@ class OracleFile {
     return error;
   }
 
+  // The way of every pack: into panels. What is compared and computed with comes back out of them.
   void Store(Weights& weights) const {
-    if (weights.bits > 4) {
-      weights.stored.assign(weights.codes.begin(), weights.codes.end());
+    const int64_t bits = weights.bits <= 4 ? 4 : 8;
+    const int64_t groups = GroupCount(k_, weights.group);
+    const int64_t panels = kernels::PanelCount(n_);
+    std::vector<uint8_t> codes(static_cast<size_t>(panels * kernels::PanelCodeBytes(k_, bits)));
+    kernels::PackPanels(weights.codes.data(), n_, k_, bits, codes.data());
+    std::vector<uint16_t> scales(static_cast<size_t>(panels * groups * kernels::kPanelColumns));
+    kernels::PackPanelScales(weights.scales.data(), n_, groups, scales.data());
+
+    weights.scales.assign(weights.scales.size(), 0);
+    std::vector<int8_t> unpacked(weights.codes.size());
+    kernels::UnpackPanels(codes.data(), n_, k_, bits, unpacked.data());
+    kernels::UnpackPanelScales(scales.data(), n_, groups, weights.scales.data());
+    if (bits == 8) {
+      weights.stored.assign(unpacked.begin(), unpacked.end());
       return;
     }
     weights.stored.resize(static_cast<size_t>(n_ * ((k_ + 1) / 2)));
-    PackNibbles(weights.codes.data(), n_, k_, weights.stored.data());
+    PackNibbles(unpacked.data(), n_, k_, weights.stored.data());
   }
 
   void CompareWeights(const std::string& prefix, const Weights& weights) {

@@ -153,7 +153,7 @@ void StoreCodes(const at::Tensor& values, PackContents& pack) {
   const int8_t* data = codes.const_data_ptr<int8_t>();
   const int64_t n = pack.out_features;
   const int64_t k = pack.in_features;
-  pack.storage_bits = pack.weight_bits <= 4 ? 4 : 8;
+  pack.storage_bits = StorageBits(pack.weight_bits);
   pack.codes.resize(static_cast<size_t>(pack.storage_bits == 4 ? n * ((k + 1) / 2) : n * k));
   if (pack.storage_bits == 4) {
     PackNibbles(data, n, k, pack.codes.data());

@@ -60,7 +60,9 @@ std::string Manifest(const PackInputs& inputs) {
   Lines lines;
   lines.Add("format", kPackFormatVersion);
   lines.Add("packer", kPackerVersion);
-  lines.Add("layout", kPackLayout);
+  const WeightSettings& weight = inputs.settings.weight;
+  lines.Add("layout", Spelling(kPackLayoutSpellings,
+                               LayoutOf(inputs.arithmetic, weight.bits, weight.symmetric)));
   lines.Add("source.sha256", inputs.weight_sha256);
   lines.Add("source.dtype", inputs.weight_dtype);
   lines.Add("source.shape",

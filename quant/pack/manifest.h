@@ -13,7 +13,7 @@ namespace vlaserve {
 
 // Raise it with every change of a formula, a default inside of the packer or the layout: packs of
 // another version can then never match.
-inline constexpr int kPackerVersion = 1;
+inline constexpr int kPackerVersion = 2;
 
 struct PackInputs {
   std::string weight_sha256;  // of the source tensor's bytes (digests.json)

@@ -1,7 +1,12 @@
 #include "quant/pack/pack_arrays.h"
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 #include <string>
+
+#include "kernels/panels.h"
+#include "quant/pack/spellings.h"
 
 namespace vlaserve {
 namespace {
@@ -10,10 +15,32 @@ constexpr int64_t kMaxFeatures = int64_t{1} << 30;  // products of two sizes sta
 
 Status Error(const std::string& message) { return {StatusCode::kUnreadable, message}; }
 
-int64_t RowBytes(const PackedLayer& pack) { return (pack.in_features * pack.storage_bits + 7) / 8; }
-
 int64_t Groups(const PackedLayer& pack) {
   return pack.group > 0 ? (pack.in_features + pack.group - 1) / pack.group : 1;
+}
+
+// One 64-byte piece of a panel has 16 features and 4 bytes of each.
+std::vector<int64_t> CodesShape(const PackedLayer& pack) {
+  if (pack.layout == PackLayout::kRows) {
+    return {pack.out_features, (pack.in_features * pack.storage_bits + 7) / 8};
+  }
+  const int64_t panels = kernels::PanelCount(pack.out_features);
+  const int64_t halves = kernels::kPanelColumns / 16;
+  const int64_t bytes = kernels::PanelCodeBytes(pack.in_features, pack.storage_bits);
+  return {panels, bytes / (halves * 64), halves, 16, 4};
+}
+
+std::vector<int64_t> ScalesShape(const PackedLayer& pack) {
+  if (pack.layout == PackLayout::kRows) return {pack.out_features, Groups(pack)};
+  return {kernels::PanelCount(pack.out_features), Groups(pack), kernels::kPanelColumns};
+}
+
+int64_t Elements(const std::vector<int64_t>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+std::string LayoutName(PackLayout layout) {
+  return '"' + std::string(Spelling(kPackLayoutSpellings, layout)) + '"';
 }
 
 // Elements of one square matrix per block, the last block being shorter if need be.
@@ -62,21 +89,38 @@ Status CheckNumbers(const PackedLayer& pack) {
   return Status::Ok();
 }
 
+// What the kernels take for granted of codes for integer arithmetic.
+Status CheckIntegerCodes(const PackedLayer& pack) {
+  if (pack.weight_bits < 2 || pack.weight_bits > 8 ||
+      pack.storage_bits != StorageBits(pack.weight_bits)) {
+    return Error("weights of " + std::to_string(pack.weight_bits) + " bits stored in " +
+                 std::to_string(pack.storage_bits) + " are no integer codes");
+  }
+  if (pack.layout == PackLayout::kPanels && pack.in_features > kernels::kMaxPanelDepth) {
+    return Error("codes in panels have at most " + std::to_string(kernels::kMaxPanelDepth) +
+                 " columns, found " + std::to_string(pack.in_features));
+  }
+  return Status::Ok();
+}
+
 Status CheckWeights(const PackedLayer& pack) {
   const bool quantized = pack.weight_bits > 0;
   if (quantized && pack.arithmetic == PackArithmetic::kNone) {
     return Error("arithmetic \"none\" has no weights, but weight_bits is " +
                  std::to_string(pack.weight_bits));
   }
+  const PackLayout layout = LayoutOf(pack.arithmetic, pack.weight_bits, pack.zeros.empty());
+  if (pack.layout != layout) {
+    return Error("the layout is " + LayoutName(pack.layout) + ", expected " + LayoutName(layout));
+  }
   const bool integer = pack.arithmetic == PackArithmetic::kInteger;
-  const int64_t scales = quantized ? pack.out_features * Groups(pack) : 0;
+  if (quantized && integer) VLASERVE_RETURN_IF_ERROR(CheckIntegerCodes(pack));
+  const int64_t scales = quantized && integer ? Elements(ScalesShape(pack)) : 0;
   // Weights that are not quantized may be stored as they are, in their transformed form.
   if (quantized || !pack.codes.empty()) {
-    VLASERVE_RETURN_IF_ERROR(
-        CheckCount("codes", pack.codes.size(), pack.out_features * RowBytes(pack)));
+    VLASERVE_RETURN_IF_ERROR(CheckCount("codes", pack.codes.size(), Elements(CodesShape(pack))));
   }
-  VLASERVE_RETURN_IF_ERROR(
-      CheckCount("scales_fp16", pack.scales_fp16.size(), integer ? scales : 0));
+  VLASERVE_RETURN_IF_ERROR(CheckCount("scales_fp16", pack.scales_fp16.size(), scales));
   VLASERVE_RETURN_IF_ERROR(
       CheckCount("scales", pack.scales.size(), quantized && !integer ? pack.out_features : 0));
   if (pack.zeros.empty()) return Status::Ok();
@@ -112,8 +156,8 @@ void VisitArrays(Layer& pack, const Visit& visit) {
 }
 
 std::vector<int64_t> ShapeOf(std::string_view name, const PackedLayer& pack, size_t count) {
-  if (name == "codes") return {pack.out_features, RowBytes(pack)};
-  if (name == "scales_fp16" || name == "zeros") return {pack.out_features, Groups(pack)};
+  if (name == "codes") return CodesShape(pack);
+  if (name == "scales_fp16" || name == "zeros") return ScalesShape(pack);
   return {static_cast<int64_t>(count)};
 }
 

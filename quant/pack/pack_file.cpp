@@ -45,7 +45,7 @@ using Metadata = std::map<std::string, std::string>;
 Metadata Describe(const PackedLayer& pack) {
   return {
       {"vlaserve_pack", std::to_string(kPackFormatVersion)},
-      {"layout", std::string(kPackLayout)},
+      {"layout", std::string(Spelling(kPackLayoutSpellings, pack.layout))},
       {"out_features", std::to_string(pack.out_features)},
       {"in_features", std::to_string(pack.in_features)},
       {"arithmetic", std::string(Spelling(kPackArithmeticSpellings, pack.arithmetic))},
@@ -139,11 +139,8 @@ class Reader {
     VLASERVE_ASSIGN_OR_RETURN(const std::string version, Text("vlaserve_pack"));
     if (version != std::to_string(kPackFormatVersion)) {
       return Error("format version " + version + ", expected " +
-                   std::to_string(kPackFormatVersion));
-    }
-    VLASERVE_ASSIGN_OR_RETURN(const std::string layout, Text("layout"));
-    if (layout != kPackLayout) {
-      return Error("layout \"" + layout + "\", expected \"" + std::string(kPackLayout) + "\"");
+                   std::to_string(kPackFormatVersion) +
+                   ": packs of other versions are not read but built anew from the weights");
     }
     return Status::Ok();
   }
@@ -202,6 +199,7 @@ class Reader {
                                                         {"block_out", &pack.block_out}};
     for (const auto& [key, value] : numbers) VLASERVE_RETURN_IF_ERROR(ReadNumber(key, *value));
     VLASERVE_RETURN_IF_ERROR(ReadSpelling("arithmetic", kPackArithmeticSpellings, pack.arithmetic));
+    VLASERVE_RETURN_IF_ERROR(ReadSpelling("layout", kPackLayoutSpellings, pack.layout));
     VLASERVE_RETURN_IF_ERROR(ReadSpelling("rotate_in", kRotateInSpellings, pack.rotate_in));
     return ReadSpelling("rotate_out", kRotateOutSpellings, pack.rotate_out);
   }

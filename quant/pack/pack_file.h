@@ -14,9 +14,7 @@
 namespace vlaserve {
 
 // Raise it with every change of PACK_FORMAT.md that older readers would misread.
-inline constexpr int kPackFormatVersion = 1;
-// How the arrays lie in memory (PACK_FORMAT.md "Layout"); another arrangement gets another name.
-inline constexpr std::string_view kPackLayout = "rows_nibble_low_first";
+inline constexpr int kPackFormatVersion = 2;
 
 // Creates `path` (FileSystem::CreateEntry) with the pack in it. `manifest`: of its key.
 // `provenance`: JSON for people, not checked. Errors: kInternal if the arrays of `pack` do not fit

@@ -56,6 +56,7 @@ PackedLayer ViewOf(PackContents contents) {
   pack.arithmetic = contents.arithmetic;
   pack.weight_bits = contents.weight_bits;
   pack.storage_bits = contents.storage_bits;
+  pack.layout = contents.layout;
   pack.group = contents.group;
   pack.codes = Take(contents.codes, place);
   pack.scales_fp16 = Take(contents.scales_fp16, place);

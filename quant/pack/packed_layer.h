@@ -21,6 +21,22 @@ enum class PackArithmetic {
   kNone,        // transforms only, no weights
 };
 
+// How codes and scales_fp16 lie in memory.
+enum class PackLayout {
+  kRows,    // row-major
+  kPanels,  // kernels/panels.h: what the integer kernels of the CPU read as it is
+};
+
+// The only place that decides: panels for symmetric integer codes, rows for everything else.
+// `weight_bits`: of the rule that made the codes, 0: not quantized.
+constexpr PackLayout LayoutOf(PackArithmetic arithmetic, int64_t weight_bits, bool symmetric) {
+  const bool panels = arithmetic == PackArithmetic::kInteger && weight_bits > 0 && symmetric;
+  return panels ? PackLayout::kPanels : PackLayout::kRows;
+}
+
+// Bits of one stored code.
+constexpr int64_t StorageBits(int64_t weight_bits) { return weight_bits <= 4 ? 4 : 8; }
+
 // Views stay valid while `owner` lives; each is aligned to 64 bytes. Immutable; any thread may
 // read.
 struct PackedLayer {
@@ -29,17 +45,21 @@ struct PackedLayer {
   PackArithmetic arithmetic = PackArithmetic::kInteger;
 
   // Weights; empty with kNone.
-  int64_t weight_bits = 0;   // of the rule that made the codes, 2 … 8; 0: weights not quantized
-  int64_t storage_bits = 0;  // 4: low nibble = even column, two's complement, [N, ceil(K/2)];
-                             // 8: int8 [N, K]; 16/32: not quantized (see float_weight)
+  int64_t weight_bits = 0;  // of the rule that made the codes, 2 … 8; 0: weights not quantized
+  // Of a stored code, 4 or 8; 16, 32: not quantized, floating point [N, K].
+  int64_t storage_bits = 0;
+  PackLayout layout = PackLayout::kRows;
   // Columns per scale, as configured: it may be K or more, which is not the same as 0, one scale
   // per row (kernels/int_linear.h: another order of roundings).
   int64_t group = 0;
-  std::span<const uint8_t> codes;         // signed; unsigned if `zeros` has entries
-  std::span<const uint16_t> scales_fp16;  // [N, ceil(K/group)]; kInteger
-  std::span<const float> scales;          // [N]; kLegacy…
-  std::span<const uint8_t> zeros;         // [N, ceil(K/group)]; asymmetric only: w = (q - zero) S,
-                                          // q unsigned in the same nibbles or bytes
+  // kPanels: as kernels/panels.h says. kRows: 4 bits [N, ceil(K/2)], low nibble = even column; 8
+  // bits [N, K]; two's complement, unsigned if `zeros` has entries.
+  std::span<const uint8_t> codes;
+  // kInteger. G = ceil(K/group), 1 per row. kPanels: [ceil(N/32), G, 32]. kRows: [N, G].
+  std::span<const uint16_t> scales_fp16;
+  std::span<const float> scales;   // [N]; kLegacy…
+  std::span<const uint8_t> zeros;  // [N, G]; asymmetric only: w = (q - zero) S, q unsigned in the
+                                   // same nibbles or bytes
 
   // Transforms, in the order in which they apply to x; empty: not applied.
   std::span<const float> smooth;         // [K]: x / smooth, W * smooth
@@ -63,6 +83,7 @@ struct PackContents {
   PackArithmetic arithmetic = PackArithmetic::kInteger;
   int64_t weight_bits = 0;
   int64_t storage_bits = 0;
+  PackLayout layout = PackLayout::kRows;
   int64_t group = 0;
   std::vector<uint8_t> codes;
   std::vector<uint16_t> scales_fp16;

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/panels.h"
 #include "kernels/quantize.h"
 #include "kernels/transform.h"
 #include "quant/pack/legacy_packer.h"
@@ -68,6 +69,13 @@ Status CheckSettings(const PackRequest& request) {
   if (weight.group < 0) {
     return Invalid(request, "quant.weight.group",
                    "group " + std::to_string(weight.group) + ", expected 0 or more columns");
+  }
+  if (LayoutOf(request.arithmetic, weight.bits, weight.symmetric) == PackLayout::kPanels &&
+      request.in_features > kernels::kMaxPanelDepth) {
+    return Invalid(request, "quant.engine",
+                   std::to_string(request.in_features) +
+                       " input features: the integer arithmetic of int and fake takes at most " +
+                       std::to_string(kernels::kMaxPanelDepth));
   }
   return Status::Ok();
 }
@@ -151,35 +159,54 @@ Status Describe(const PackRequest& request, const WeightError& error) {
                      " is above 65504, the largest of float16");
 }
 
-Status QuantizeWeight(const PackRequest& request, const std::vector<float>& weight,
-                      PackContents& pack) {
-  const WeightSettings& settings = request.settings.weight;
+// From codes [N, K], one per byte, and scales [N, G] to the pack's layout.
+void Store(std::vector<uint8_t> codes, std::vector<uint16_t> scales, PackContents& pack) {
   const int64_t n = pack.out_features;
   const int64_t k = pack.in_features;
-  const auto scale_count = static_cast<size_t>(n * GroupCount(k, settings.group));
-  pack.weight_bits = settings.bits;
-  pack.storage_bits = settings.bits <= 4 ? 4 : 8;
-  pack.group = settings.group;
-  pack.scales_fp16.resize(scale_count);
-  std::vector<uint8_t> codes(weight.size());
-  auto* const signed_codes = reinterpret_cast<int8_t*>(codes.data());
-  const WeightSearch search = SearchOf(settings.rounding);
-  std::optional<WeightError> error;
-  if (settings.symmetric) {
-    error = QuantizeWeights(weight.data(), n, k, settings.bits, settings.group, search,
-                            signed_codes, pack.scales_fp16.data(), {});
-  } else {
-    pack.zeros.resize(scale_count);
-    error = QuantizeWeightsAsymmetric(weight.data(), n, k, settings.bits, settings.group, search,
-                                      codes.data(), pack.scales_fp16.data(), pack.zeros.data());
+  const auto* const signed_codes = reinterpret_cast<const int8_t*>(codes.data());
+  if (pack.layout == PackLayout::kPanels) {
+    const int64_t panels = kernels::PanelCount(n);
+    const int64_t groups = GroupCount(k, pack.group);
+    pack.codes.resize(static_cast<size_t>(panels * kernels::PanelCodeBytes(k, pack.storage_bits)));
+    kernels::PackPanels(signed_codes, n, k, pack.storage_bits, pack.codes.data());
+    pack.scales_fp16.resize(static_cast<size_t>(panels * groups * kernels::kPanelColumns));
+    kernels::PackPanelScales(scales.data(), n, groups, pack.scales_fp16.data());
+    return;
   }
-  if (error.has_value()) return Describe(request, *error);
+  pack.scales_fp16 = std::move(scales);
   if (pack.storage_bits == 8) {
     pack.codes = std::move(codes);
   } else {
     pack.codes.resize(static_cast<size_t>(n * ((k + 1) / 2)));
     PackNibbles(signed_codes, n, k, pack.codes.data());
   }
+}
+
+// Frees `weight` as soon as its codes are known.
+Status QuantizeWeight(const PackRequest& request, std::vector<float> weight, PackContents& pack) {
+  const WeightSettings& settings = request.settings.weight;
+  const int64_t n = pack.out_features;
+  const int64_t k = pack.in_features;
+  const auto scale_count = static_cast<size_t>(n * GroupCount(k, settings.group));
+  pack.weight_bits = settings.bits;
+  pack.storage_bits = StorageBits(settings.bits);
+  pack.layout = LayoutOf(pack.arithmetic, settings.bits, settings.symmetric);
+  pack.group = settings.group;
+  std::vector<uint16_t> scales(scale_count);
+  std::vector<uint8_t> codes(weight.size());
+  const WeightSearch search = SearchOf(settings.rounding);
+  std::optional<WeightError> error;
+  if (settings.symmetric) {
+    error = QuantizeWeights(weight.data(), n, k, settings.bits, settings.group, search,
+                            reinterpret_cast<int8_t*>(codes.data()), scales.data(), {});
+  } else {
+    pack.zeros.resize(scale_count);
+    error = QuantizeWeightsAsymmetric(weight.data(), n, k, settings.bits, settings.group, search,
+                                      codes.data(), scales.data(), pack.zeros.data());
+  }
+  if (error.has_value()) return Describe(request, *error);
+  std::vector<float>().swap(weight);
+  Store(std::move(codes), std::move(scales), pack);
   return Status::Ok();
 }
 
@@ -210,7 +237,7 @@ Result<PackContents> BuildPack(const PackRequest& request) {
           : ComputeTransforms(request, weight, pack.rotate_out != RotateOut::kOff, pack));
   if (request.arithmetic == PackArithmetic::kNone) return pack;
   ApplyTransforms(pack, weight);
-  VLASERVE_RETURN_IF_ERROR(QuantizeWeight(request, weight, pack));
+  VLASERVE_RETURN_IF_ERROR(QuantizeWeight(request, std::move(weight), pack));
   return pack;
 }
 

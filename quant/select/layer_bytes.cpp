@@ -1,5 +1,8 @@
 #include "quant/select/layer_bytes.h"
 
+#include "kernels/panels.h"
+#include "quant/pack/packed_layer.h"
+
 namespace vlaserve {
 namespace {
 
@@ -35,10 +38,17 @@ int64_t TransformBytes(const LinearInfo& linear, const TransformSettings& transf
 }
 
 int64_t WeightBytes(const LinearInfo& linear, const WeightSettings& weight, Engine engine) {
-  const int64_t row_bytes = weight.bits <= 4 ? (linear.in_features + 1) / 2 : linear.in_features;
+  const int64_t storage_bits = StorageBits(weight.bits);
   const bool legacy = engine == Engine::kLegacyExact;
   const bool per_row = legacy || weight.group == 0 || weight.group >= linear.in_features;
   const int64_t groups = per_row ? 1 : (linear.in_features + weight.group - 1) / weight.group;
+  if (!legacy &&
+      LayoutOf(PackArithmetic::kInteger, weight.bits, weight.symmetric) == PackLayout::kPanels) {
+    return kernels::PanelCount(linear.out_features) *
+           (kernels::PanelCodeBytes(linear.in_features, storage_bits) +
+            groups * kernels::kPanelColumns * kBytesOfHalf);
+  }
+  const int64_t row_bytes = (linear.in_features * storage_bits + 7) / 8;
   const int64_t scale_bytes = legacy ? kBytesOfFloat : kBytesOfHalf;
   const int64_t zero_bytes = weight.symmetric ? 0 : 1;
   return linear.out_features * (row_bytes + groups * (scale_bytes + zero_bytes));

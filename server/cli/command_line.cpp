@@ -52,6 +52,7 @@ int RunCommandLine(int argc, const char* const* argv) {
   AddCalibrateCommand(app, action);
   AddCacheCommand(app, action);
   AddPackCommand(app, action);
+  AddBenchCommand(app, action);
   AddSynthCommand(app, action);
   AddInferCommand(app, action);
   AddHealthCommand(app, action);

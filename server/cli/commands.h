@@ -25,6 +25,7 @@ void AddCalibrateCommand(CLI::App& app, Action& action);
 void AddCacheCommand(CLI::App& app, Action& action);
 void AddLayersCommand(CLI::App& app, Action& action);
 void AddPackCommand(CLI::App& app, Action& action);
+void AddBenchCommand(CLI::App& app, Action& action);
 void AddServeCommand(CLI::App& app, Action& action);
 void AddConfigCommand(CLI::App& app, Action& action);
 void AddInferCommand(CLI::App& app, Action& action);

@@ -6,6 +6,7 @@
 
 #include "model/policy/create_policy.h"
 #include "model/policy/runtime.h"
+#include "quant/pass/place_attention.h"
 #include "quant/quantize.h"
 #include "server/cli/quantization.h"
 #include "server/cli/resident_memory.h"
@@ -75,8 +76,19 @@ Status PolicyLoader::Quantize() {
   return Status::Ok();
 }
 
+Status PolicyLoader::ReplaceAttention() {
+  if (!config_.attention_kernel) {
+    spdlog::info("attention: LibTorch");
+    return Status::Ok();
+  }
+  VLASERVE_ASSIGN_OR_RETURN(const AttentionPlaces places, PlaceAttention(*archive_));
+  spdlog::info("attention: vlaserve kernel at {} of {} places", places.placed, places.possible);
+  return Status::Ok();
+}
+
 Result<std::unique_ptr<Policy>> PolicyLoader::Load() {
   VLASERVE_RETURN_IF_ERROR(Quantize());
+  VLASERVE_RETURN_IF_ERROR(ReplaceAttention());
   PolicyOptions options = config_.policy;
   options.on_denoise_step = [observer = observer_](int64_t step) { observer->denoise_step = step; };
   VLASERVE_ASSIGN_OR_RETURN(std::unique_ptr<Policy> policy,

@@ -39,8 +39,8 @@ class PolicyLoader {
   ServerInfo Info();
 
   // The policy factory, once, on the worker thread: quantizes the archive, which may take minutes
-  // if packs have to be built, then CreatePolicy. What really runs is logged. Errors: those of
-  // QuantizeArchive and CreatePolicy; kCancelled after Stop.
+  // if packs have to be built, then places attention, then CreatePolicy. What really runs is logged.
+  // Errors: those of QuantizeArchive, PlaceAttention and CreatePolicy; kCancelled after Stop.
   Result<std::unique_ptr<Policy>> Load();
 
   // Ends packing at the next layer. Any thread.
@@ -57,6 +57,7 @@ class PolicyLoader {
   PolicyLoader(const ServerConfig& config, std::unique_ptr<Archive> archive, RunOptions run,
                Print print);
   Status Quantize();
+  Status ReplaceAttention();
 
   const ServerConfig config_;
   std::unique_ptr<Archive> archive_;

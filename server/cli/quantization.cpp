@@ -84,14 +84,19 @@ std::string SummaryLine(const QuantSummary& summary) {
                           group.name.empty() ? "other" : group.name, group.weight_bits,
                           group.activation_bits);
   }
+  std::string fusions;
+  for (const FusionSummary& fusion : summary.fusions) {
+    fusions += fmt::format("{}{} {} of {}", fusions.empty() ? "; fused: " : ", ", fusion.name,
+                           fusion.fused, fusion.possible);
+  }
   const int64_t unstored = summary.CountFrom(PackSource::kBuiltNotStored);
   return fmt::format(
       "engine: {}, {} of {} linears quantized ({}), kernel {}, preset {}; {:.1f} MB of weights "
-      "became {:.1f} MB; packs: {} from the cache, {} built{}",
+      "became {:.1f} MB; packs: {} from the cache, {} built{}{}",
       info.engine, info.quantized_linears, info.linears, groups, info.kernel, info.preset,
       Megabytes(info.weight_bytes_before), Megabytes(info.weight_bytes_after),
       summary.CountFrom(PackSource::kCache), summary.CountFrom(PackSource::kBuilt) + unstored,
-      unstored > 0 ? fmt::format(" ({} of them not stored)", unstored) : "");
+      unstored > 0 ? fmt::format(" ({} of them not stored)", unstored) : "", fusions);
 }
 
 }  // namespace vlaserve

@@ -75,6 +75,13 @@ std::vector<Option> MakeOptions() {
        .maximum = 1024,
        .help = "Threads of one operator; 0: all cores.",
        .apply = [](const Json& value, ServerConfig& config) { value.get_to(config.threads); }},
+      {.key = "runtime.attention",
+       .default_value = "kernel",
+       .values = {"kernel", "libtorch"},
+       .help = "Attention on the CPU: vlaserve's kernel, which computes the softmax and both "
+               "products in float32, or LibTorch's operator.",
+       .apply = [](const Json& value,
+                   ServerConfig& config) { config.attention_kernel = value == "kernel"; }},
       {.key = "runtime.rope_inv_freq",
        .when_unset = "as the policy says",
        .values = {"exact", "bf16_rounded"},

@@ -57,6 +57,11 @@ void ApplyCompatBugs(const Json& value, ServerConfig& config) {
   }
 }
 
+void ApplyFuse(const Json& value, ServerConfig& config) {
+  config.quant.fuse.clear();
+  for (const Json& name : value) config.quant.fuse.insert(Parse(kFusionSpellings, name));
+}
+
 PackCacheOptions::Mode ParseMode(const Json& value) {
   if (value == "ro") return PackCacheOptions::Mode::kReadOnly;
   return value == "off" ? PackCacheOptions::Mode::kOff : PackCacheOptions::Mode::kReadWrite;
@@ -90,6 +95,15 @@ std::vector<Option> GeneralOptions() {
        .values = Names(kCompatBugSpellings),
        .help = "Bugs of openpi_duquant to reproduce with engine legacy_exact.",
        .apply = ApplyCompatBugs},
+      {.key = "quant.fuse",
+       .type = OptionType::kStringList,
+       .default_value = Json(Names(kFusionSpellings)),
+       .values = Names(kFusionSpellings),
+       .help =
+           "What engine int computes together with its linears: inputs quantized once for all "
+           "that share them, the norm in front, the gated MLP between its linears, the addition "
+           "behind. gated_mlp needs shared_input.",
+       .apply = ApplyFuse},
   };
 }
 

@@ -23,8 +23,9 @@ struct ServerConfig {
   bool insecure = false;       // clear text on an address that is not loopback
   bool reflection = false;
 
-  std::string device;   // "cpu", "cuda" or "cuda:N"
-  int64_t threads = 0;  // 0: all cores
+  std::string device;             // "cpu", "cuda" or "cuda:N"
+  int64_t threads = 0;            // 0: all cores
+  bool attention_kernel = false;  // PlaceAttention; else LibTorch's operator
   PolicyOptions policy;
 
   QuantConfig quant;

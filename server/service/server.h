@@ -42,7 +42,7 @@ struct QuantizationInfo {
   };
   std::string engine;  // "int", …, "off"
   std::string preset;
-  std::string kernel;  // "portable"; empty: nothing is quantized
+  std::string kernel;  // "avx2", "libtorch"; empty: nothing is quantized
   int64_t quantized_linears = 0;
   int64_t linears = 0;  // of the archive
   std::vector<Group> groups;

@@ -88,6 +88,7 @@ class Setup {
   const RunOptions& run() const { return run_; }
 
   std::function<Status()> interrupt;
+  kernels::Isa isa = kernels::CurrentIsa().isa;
   std::vector<std::string> lines;     // printed
   std::vector<std::string> warnings;  // of the cache
   std::vector<std::string> progress;
@@ -110,6 +111,7 @@ class Setup {
       CHECK(!layer.empty());
     };
     inputs.interrupt = interrupt;
+    inputs.isa = isa;
     return inputs;
   }
 

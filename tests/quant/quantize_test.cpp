@@ -10,6 +10,9 @@
 #include <string>
 #include <vector>
 
+#include <ATen/Parallel.h>
+
+#include "kernels/isa.h"
 #include "model/io/json.h"
 #include "tests/quant/quantize_setup.h"
 #include "tests/support/golden.h"
@@ -68,7 +71,7 @@ TEST_CASE("A second start finds every pack in the cache and acts the same (golde
     CHECK(setup.warnings.empty());
     CHECK(actions != float_actions);
     for (const QuantizedLayerInfo& layer : second.layers) {
-      CHECK(layer.kernel == "portable");
+      CHECK(layer.kernel == kernels::IsaName(kernels::CurrentIsa().isa));
       CHECK(layer.pack_bytes > 0);
       CHECK(layer.engine_bytes == layer.pack_bytes);
       CHECK(layer.source_bytes >= 2 * layer.layer.linear.in_features);
@@ -76,6 +79,65 @@ TEST_CASE("A second start finds every pack in the cache and acts the same (golde
     ++cases;
   }
   ReportGoldenCases("quantized policies, twice", cases);
+}
+
+// With one number of threads at a time: float32 matrix products of LibTorch depend on it.
+TEST_CASE("Every instruction set acts the same, to the bit (golden)") {
+  size_t cases = 0;
+  const int threads = at::get_num_threads();
+  for (const std::string& folder : GoldenModelFolders()) {
+    INFO(folder);
+    Setup setup(folder);
+    for (const int64_t bits : {4, 8}) {
+      QuantConfig config = IntConfig(kAll);
+      config.layer.weight.bits = bits;
+      for (const int count : {1, 2}) {
+        at::set_num_threads(count);
+        setup.isa = kernels::Isa::kPortable;
+        RequireSummary(setup.Quantize(config));
+        const std::vector<double> expected = setup.Actions();
+        for (const kernels::Isa isa : kernels::RunnableIsas()) {
+          INFO(kernels::IsaName(isa));
+          setup.isa = isa;
+          const QuantSummary summary = RequireSummary(setup.Quantize(config));
+          CHECK(summary.layers.front().kernel == kernels::IsaName(isa));
+          CHECK(setup.Actions() == expected);
+        }
+      }
+    }
+    ++cases;
+  }
+  at::set_num_threads(threads);
+  ReportGoldenCases("instruction sets", cases);
+}
+
+TEST_CASE("All fusions are found, each can be left out, and actions hardly change (golden)") {
+  size_t cases = 0;
+  for (const std::string& folder : GoldenModelFolders()) {
+    INFO(folder);
+    Setup setup(folder);
+    const QuantSummary fused = RequireSummary(setup.Quantize(IntConfig(kAll)));
+    REQUIRE(fused.fusions.size() == kAllFusions.size());
+    for (const FusionSummary& fusion : fused.fusions) {
+      INFO(fusion.name);
+      CHECK(fusion.fused == fusion.possible);
+      CHECK(fusion.fused > 0);
+    }
+    const std::vector<double> actions = setup.Actions();
+    QuantConfig config = IntConfig(kAll);
+    config.fuse.clear();
+    CHECK(RequireSummary(setup.Quantize(config)).fusions.empty());
+    const std::vector<double> apart = setup.Actions();
+    CHECK(RelativeDifference(actions, apart) < 2e-2);
+    CHECK(actions != apart);
+    config.fuse = {Fusion::kResidual};
+    const QuantSummary residuals = RequireSummary(setup.Quantize(config));
+    REQUIRE(residuals.fusions.size() == 1);
+    CHECK(residuals.fusions.front().name == "residual");
+    CHECK(RelativeDifference(setup.Actions(), apart) < 2e-2);
+    ++cases;
+  }
+  ReportGoldenCases("fusions", cases);
 }
 
 TEST_CASE(

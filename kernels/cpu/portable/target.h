@@ -8,8 +8,11 @@
 //   … kernels::CpuHasAvx2() ? SumAvx2(…) : SumAnyCpu(…)
 //
 // Chosen by hand instead of target_clones: an ifunc runs before a sanitizer's run-time library is
-// ready. VLASERVE_KERNELS_ANY_CPU leaves only the first copy in use, so that tests see both.
+// ready. VLASERVE_ISA (kernels/isa.h) chooses here too; without VLASERVE_KERNELS_X86 only the first
+// copy is in use, so that tests see both.
 #pragma once
+
+#include "kernels/isa.h"
 
 #define VLASERVE_INLINE_BODY inline __attribute__((always_inline))
 
@@ -21,12 +24,6 @@
 
 namespace vlaserve::kernels {
 
-inline bool CpuHasAvx2() {
-#if defined(__x86_64__) && !defined(VLASERVE_KERNELS_ANY_CPU)
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#else
-  return false;
-#endif
-}
+inline bool CpuHasAvx2() { return CurrentIsa().isa >= Isa::kAvx2; }
 
 }  // namespace vlaserve::kernels

@@ -29,7 +29,7 @@ std::unique_ptr<PackCache> CacheFolder::Open(FileSystem& files) {
 
 std::string CacheFolder::EntryPath(uint32_t seed) const {
   const std::string key = KeyOf(seed).sha256();
-  return path() + "/v1/" + key.substr(0, 2) + "/" + key + ".safetensors";
+  return path() + "/v2/" + key.substr(0, 2) + "/" + key + ".safetensors";
 }
 
 std::vector<std::string> CacheFolder::Temporaries() const {

@@ -92,7 +92,7 @@ TEST_CASE("PackCache under fire: 2000 corruptions are noticed and repaired") {
       [&] {  // another format version
         std::string content = sound;
         const std::string version = "\"vlaserve_pack\":\"";
-        content[content.find(version) + version.size()] = static_cast<char>('2' + below(8));
+        content[content.find(version) + version.size()] = static_cast<char>('3' + below(7));
         return content;
       },
   };
@@ -168,6 +168,31 @@ TEST_CASE("PackCache under fire: two packs in each other's place are both notice
   REQUIRE(folder.warnings.size() == 2);
   CHECK_THAT(folder.warnings[0], ContainsText("is another pack: its manifest has \"seed 2\", "
                                               "expected \"seed 1\""));
+}
+
+TEST_CASE("PackCache under fire: a pack of an earlier format version is built anew") {
+  CacheFolder folder;
+  const auto old = PosixFileSystem().Read(
+      std::string(VLASERVE_SOURCE_DIR) + "/tests/quant/pack/format_1.safetensors", 1 << 20);
+  REQUIRE(old.ok());
+  Serve(*folder.Open(), 1);
+  Overwrite(folder.EntryPath(1), *old);
+  CheckNoticed(folder, PackSource::kBuilt);
+  CHECK_THAT(folder.warnings[0], ContainsText("format version 1, expected 2"));
+  CHECK(Serve(*folder.Open(), 1) == PackSource::kCache);
+
+  // Where the earlier version kept it, nobody looks, and nobody removes it.
+  std::string place = folder.EntryPath(2);
+  place.replace(place.find("/v2/"), 4, "/v1/");
+  fs::create_directories(fs::path(place).parent_path());
+  Overwrite(place, *old);
+  folder.warnings.clear();
+  CHECK(Serve(*folder.Open(), 2) == PackSource::kBuilt);
+  CHECK(folder.Open()->Verify()->size() == 2);
+  CHECK(folder.Open()->Clear().ok());
+  CHECK(folder.Open()->List()->empty());
+  CHECK(fs::exists(place));
+  CHECK(folder.warnings.empty());
 }
 
 TEST_CASE("PackCache under fire: a pack that may not be read is replaced") {

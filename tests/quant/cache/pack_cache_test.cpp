@@ -141,7 +141,7 @@ TEST_CASE("PackCache: verify never skips the checksums of the arrays and nothing
 TEST_CASE("PackCache: a folder that others could write to is not used at all") {
   CacheFolder folder;
   Serve(*folder.Open(), 1);
-  for (const std::string& unsafe : {folder.path(), folder.path() + "/v1"}) {
+  for (const std::string& unsafe : {folder.path(), folder.path() + "/v2"}) {
     for (const mode_t mode : {0770, 0702}) {
       folder.warnings.clear();
       REQUIRE(::chmod(unsafe.c_str(), mode) == 0);
@@ -316,7 +316,7 @@ TEST_CASE("PackCache: a lock held too long is not waited for") {
   folder.options.lock_timeout = std::chrono::milliseconds(30);
   const auto cache = folder.Open();
   const auto lock = PosixFileSystem().Lock(
-      folder.path() + "/v1/locks/" + KeyOf(1).sha256() + ".lock", std::chrono::milliseconds(0));
+      folder.path() + "/v2/locks/" + KeyOf(1).sha256() + ".lock", std::chrono::milliseconds(0));
   REQUIRE(lock.ok());
   REQUIRE(*lock != nullptr);
   CHECK(Serve(*cache, 1) == PackSource::kBuilt);

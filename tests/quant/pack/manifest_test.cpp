@@ -25,9 +25,9 @@ PackInputs Inputs() {
 TEST_CASE("Manifest: the key of given settings never changes") {
   const std::string manifest = Manifest(Inputs());
   CHECK(manifest ==
-        "format 1\n"
-        "packer 1\n"
-        "layout rows_nibble_low_first\n"
+        "format 2\n"
+        "packer 2\n"
+        "layout panels_32\n"
         "source.sha256 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"
         "source.dtype BF16\n"
         "source.shape 2048 1024\n"
@@ -38,7 +38,26 @@ TEST_CASE("Manifest: the key of given settings never changes") {
         "weight.rounding clip_search\n"
         "transform.rotate_in hadamard\n"
         "transform.block 64\n");
-  CHECK(Sha256Hex(manifest) == "6c99c59d7d90f2561caa6916bbfb2640e11c1af61d438517a82f3b765d2d8564");
+  CHECK(Sha256Hex(manifest) == "5ed2e564b49869779d754ef9a19916baf288d5ff5b3a13bff0aac6e8eea65c92");
+}
+
+TEST_CASE("Manifest: symmetric integer codes lie in panels, all else in rows") {
+  const auto has = [](const PackInputs& inputs, const std::string& line) {
+    return Manifest(inputs).find("\n" + line + "\n") != std::string::npos;
+  };
+  PackInputs inputs = Inputs();
+  for (const int64_t bits : {2, 4, 8}) {
+    inputs.settings.weight.bits = bits;
+    CHECK(has(inputs, "layout panels_32"));
+  }
+  inputs.settings.weight.symmetric = false;
+  CHECK(has(inputs, "layout rows_nibble_low_first"));
+  inputs = Inputs();
+  for (const PackArithmetic arithmetic :
+       {PackArithmetic::kLegacyF32, PackArithmetic::kLegacyBf16, PackArithmetic::kNone}) {
+    inputs.arithmetic = arithmetic;
+    CHECK(has(inputs, "layout rows_nibble_low_first"));
+  }
 }
 
 using Change = std::function<void(PackInputs&)>;

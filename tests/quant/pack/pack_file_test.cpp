@@ -1,5 +1,6 @@
 #include "quant/pack/pack_file.h"
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -35,11 +36,25 @@ std::string ErrorOf(const std::string& path, PackChecksums checksums = PackCheck
   return file.status().message();
 }
 
+std::string SourceFile(const std::string& name) {
+  return std::string(VLASERVE_SOURCE_DIR) + "/tests/quant/pack/" + name;
+}
+
 std::string Content(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
   return text.str();
+}
+
+// To 64 bytes; an array that a pack does not have is.
+bool AllAligned(const PackedLayer& pack) {
+  const void* const arrays[] = {pack.codes.data(),     pack.scales_fp16.data(),
+                                pack.scales.data(),    pack.zeros.data(),
+                                pack.smooth.data(),    pack.permutation.data(),
+                                pack.rotations.data(), pack.output_rotations.data()};
+  return std::ranges::all_of(
+      arrays, [](const void* array) { return reinterpret_cast<uintptr_t>(array) % 64 == 0; });
 }
 
 // `text` with `from`, which occurs once, replaced, and the header's checksum made right again.
@@ -85,12 +100,7 @@ TEST_CASE("pack file: every array of a mapped file is aligned to 64 bytes") {
     REQUIRE(Write(dir.File("pack"), ViewOf(std::move(sample.contents))).ok());
     const auto file = Read(dir.File("pack"));
     REQUIRE(file.ok());
-    const PackedLayer& pack = file->layer;
-    const void* const arrays[] = {pack.codes.data(),     pack.scales_fp16.data(),
-                                  pack.scales.data(),    pack.zeros.data(),
-                                  pack.smooth.data(),    pack.permutation.data(),
-                                  pack.rotations.data(), pack.output_rotations.data()};
-    for (const void* array : arrays) CHECK(reinterpret_cast<uintptr_t>(array) % 64 == 0);
+    CHECK(AllAligned(file->layer));
   }
 }
 
@@ -115,16 +125,15 @@ TEST_CASE("pack file: any safetensors reader opens it") {
   const auto file = SafetensorsFile::Open(PosixFileSystem(), path);
   REQUIRE(file.ok());
   REQUIRE(file->Find("codes") != nullptr);
-  CHECK(file->Find("codes")->shape == std::vector<int64_t>{3, 39});
-  CHECK(file->Find("scales_fp16")->shape == std::vector<int64_t>{3, 3});
+  CHECK(file->Find("codes")->shape == std::vector<int64_t>{1, 10, 2, 16, 4});
+  CHECK(file->Find("scales_fp16")->shape == std::vector<int64_t>{1, 3, 32});
   CHECK(file->metadata().at("manifest") == kManifest);
 }
 
-// The file of PACK_FORMAT.md, written by the first release of format 1.
-TEST_CASE("pack file: a file of format 1 is read and written byte for byte as ever") {
+// The file of PACK_FORMAT.md, written by the first release of format 2.
+TEST_CASE("pack file: a file of format 2 is read and written byte for byte as ever") {
   const TempDir dir;
-  const std::string path =
-      std::string(VLASERVE_SOURCE_DIR) + "/tests/quant/pack/format_1.safetensors";
+  const std::string path = SourceFile("format_2.safetensors");
   const auto file = Read(path);
   REQUIRE(file.ok());
   PackContents expected;
@@ -132,8 +141,15 @@ TEST_CASE("pack file: a file of format 1 is read and written byte for byte as ev
   expected.in_features = 8;
   expected.weight_bits = 4;
   expected.storage_bits = 4;
-  expected.codes = {0x10, 0x32, 0x54, 0x76, 0x98, 0xba, 0xdc, 0xfe};
-  expected.scales_fp16 = {0x3c00, 0x3800};
+  expected.layout = PackLayout::kPanels;
+  expected.codes.assign(128, 0x88);  // 0, twice
+  const uint8_t codes[] = {0xc8, 0xd9, 0xea, 0xfb, 0x40, 0x51, 0x62, 0x73};
+  std::copy(std::begin(codes), std::end(codes), expected.codes.begin());
+  expected.scales_fp16.assign(32, 0);
+  expected.scales_fp16[0] = 0x3c00;
+  expected.scales_fp16[1] = 0x3800;
+  expected.smooth = {1, 1, 2, 1, 1, 1, 0.5F, 1};
+  expected.permutation = {0, 2, 4, 6, 1, 3, 5, 7};
   expected.rotate_in = RotateIn::kHadamard;
   expected.block = 8;
   CHECK(SamePack(file->layer, ViewOf(expected)));
@@ -142,6 +158,11 @@ TEST_CASE("pack file: a file of format 1 is read and written byte for byte as ev
   REQUIRE(
       WritePackFile(PosixFileSystem(), copy, file->layer, file->manifest, file->provenance).ok());
   CHECK(Content(copy) == Content(path));
+}
+
+TEST_CASE("pack file: a file of format 1 is refused, and it is said why") {
+  CHECK_THAT(ErrorOf(SourceFile("format_1.safetensors"), PackChecksums::kSkip),
+             ContainsText("format version 1, expected 2: packs of other versions are not read"));
 }
 
 TEST_CASE("pack file: one changed byte, wherever it is, is noticed") {
@@ -172,10 +193,10 @@ TEST_CASE("pack file: another format version or layout, or no pack at all, is na
   REQUIRE(Write(dir.File("pack"), ViewOf(IntegerPack(3, 77, 9))).ok());
   const std::string content = Content(dir.File("pack"));
   CHECK_THAT(ErrorOf(dir.Write(
-                 "a", Forged(content, "\"vlaserve_pack\":\"1\"", "\"vlaserve_pack\":\"2\""))),
-             ContainsText("format version 2, expected 1"));
-  CHECK_THAT(ErrorOf(dir.Write("a", Forged(content, kPackLayout.data(), "rows_nibble_high_1st_"))),
-             ContainsText("layout \"rows_nibble_high_1st_\", expected"));
+                 "a", Forged(content, "\"vlaserve_pack\":\"2\"", "\"vlaserve_pack\":\"3\""))),
+             ContainsText("format version 3, expected 2"));
+  CHECK_THAT(ErrorOf(dir.Write("a", Forged(content, "panels_32", "panels_16"))),
+             ContainsText("layout is \"panels_16\", expected \"rows_nibble_low_first\""));
   CHECK_THAT(ErrorOf(dir.Write("a", Forged(content, "\"vlaserve_pack\"", "\"vlaserve_post\""))),
              ContainsText("metadata has no \"vlaserve_pack\""));
 }
@@ -188,9 +209,9 @@ TEST_CASE("pack file: numbers that contradict the arrays are refused even with g
     return ErrorOf(dir.Write("a", Forged(content, from, to)));
   };
   CHECK_THAT(error("\"group\":\"32\"", "\"group\":\"16\""),
-             ContainsText("scales_fp16 has 9 elements, expected 15"));
-  CHECK_THAT(error("\"in_features\":\"77\"", "\"in_features\":\"79\""),
-             ContainsText("codes has 117 elements, expected 120"));
+             ContainsText("scales_fp16 has 96 elements, expected 160"));
+  CHECK_THAT(error("\"in_features\":\"77\"", "\"in_features\":\"81\""),
+             ContainsText("codes has 1280 elements, expected 1408"));
   CHECK_THAT(error("\"in_features\":\"77\"", "\"in_features\":\"-7\""),
              ContainsText("shape 3 x -7 is that of no linear"));
   CHECK_THAT(error("\"block\":\"16\"", "\"block\":\"1x\""),
@@ -202,8 +223,14 @@ TEST_CASE("pack file: numbers that contradict the arrays are refused even with g
              ContainsText("tensor \"scales_fp17\" belongs to no pack"));
   CHECK_THAT(error("\"dtype\":\"F16\"", "\"dtype\":\"I16\""),
              ContainsText("scales_fp16 has element type I16, expected F16"));
-  CHECK_THAT(error("\"shape\":[3,39]", "\"shape\":[39,3]"),
-             ContainsText("codes has shape [39, 3], expected [3, 39]"));
+  CHECK_THAT(error("\"shape\":[1,10,2,16,4]", "\"shape\":[2,10,1,16,4]"),
+             ContainsText("codes has shape [2, 10, 1, 16, 4], expected [1, 10, 2, 16, 4]"));
+  CHECK_THAT(error("\"storage_bits\":\"4\"", "\"storage_bits\":\"8\""),
+             ContainsText("weights of 4 bits stored in 8 are no integer codes"));
+  CHECK_THAT(error("\"weight_bits\":\"4\"", "\"weight_bits\":\"9\""),
+             ContainsText("weights of 9 bits stored in 4 are no integer codes"));
+  CHECK_THAT(error("\"weight_bits\":\"4\"", "\"weight_bits\":\"0\""),
+             ContainsText("layout is \"panels_32\", expected \"rows_nibble_low_first\""));
 }
 
 TEST_CASE("pack file: a permutation that is none is refused even unverified") {
@@ -224,10 +251,21 @@ TEST_CASE("pack file: arrays that do not fit are not written") {
   const TempDir dir;
   PackContents contents = IntegerPack(8, 64, 12);
   contents.scales_fp16.pop_back();
-  const Status status = Write(dir.File("pack"), ViewOf(contents));
-  CHECK(status.code() == StatusCode::kInternal);
-  CHECK_THAT(status.message(), ContainsText("scales_fp16 has 15 elements, expected 16"));
-  CHECK(PosixFileSystem().List(dir.path())->empty());
+  const auto refusal = [&] {
+    const Status status = Write(dir.File("pack"), ViewOf(contents));
+    CHECK(status.code() == StatusCode::kInternal);
+    CHECK(PosixFileSystem().List(dir.path())->empty());
+    return status.message();
+  };
+  CHECK_THAT(refusal(), ContainsText("scales_fp16 has 63 elements, expected 64"));
+  contents = IntegerPack(8, 64, 12);
+  contents.layout = PackLayout::kRows;
+  CHECK_THAT(refusal(),
+             ContainsText("layout is \"rows_nibble_low_first\", expected \"panels_32\""));
+  contents = IntegerPack(1, 65537, 12);
+  CHECK_THAT(refusal(), ContainsText("at most 65536 columns, found 65537"));
+  contents = IntegerPack(1, 65536, 12);
+  CHECK(Write(dir.File("pack"), ViewOf(contents)).ok());
 }
 
 TEST_CASE("ViewOf: owns aligned copies of all arrays") {
@@ -237,14 +275,12 @@ TEST_CASE("ViewOf: owns aligned copies of all arrays") {
     PackedLayer expected = ViewOf(contents);
     const PackedLayer pack = expected;
     expected.owner.reset();
-    CHECK(reinterpret_cast<uintptr_t>(pack.codes.data()) % 64 == 0);
-    CHECK(reinterpret_cast<uintptr_t>(pack.rotations.data()) % 64 == 0);
-    CHECK(std::equal(pack.codes.begin(), pack.codes.end(), contents.codes.begin(),
-                     contents.codes.end()));
-    CHECK(std::equal(pack.rotations.begin(), pack.rotations.end(), contents.rotations.begin(),
-                     contents.rotations.end()));
-    CHECK(std::equal(pack.permutation.begin(), pack.permutation.end(), contents.permutation.begin(),
-                     contents.permutation.end()));
+    CHECK(AllAligned(pack));
+    CHECK(pack.layout == contents.layout);
+    CHECK(std::ranges::equal(pack.codes, contents.codes));
+    CHECK(std::ranges::equal(pack.scales_fp16, contents.scales_fp16));
+    CHECK(std::ranges::equal(pack.rotations, contents.rotations));
+    CHECK(std::ranges::equal(pack.permutation, contents.permutation));
   }
 }
 

@@ -11,7 +11,9 @@
 #include "kernels/quantize.h"
 #include "kernels/transform.h"
 #include "model/transforms/noise.h"
+#include "quant/select/layer_bytes.h"
 #include "quant/transform/permutation.h"
+#include "tests/quant/pack/row_major.h"
 #include "tests/support/catch.h"
 
 namespace vlaserve {
@@ -59,11 +61,12 @@ Status Failure(const PackRequest& request) {
 std::vector<float> Dequantized(const PackContents& pack) {
   const int64_t groups = GroupCount(kK, pack.group);
   const int64_t width = groups == 1 ? kK : pack.group;
+  const RowMajorWeights stored = RowMajor(ViewOf(pack));
   std::vector<float> weight;
   for (int64_t n = 0; n < kN; ++n) {
     for (int64_t k = 0; k < kK; ++k) {
       const auto index = static_cast<size_t>(n * kK + k);
-      const uint8_t byte = pack.codes[pack.storage_bits == 8 ? index : index / 2];
+      const uint8_t byte = stored.codes[pack.storage_bits == 8 ? index : index / 2];
       int code = byte;
       if (pack.storage_bits == 4) code = k % 2 == 0 ? byte & 15 : byte >> 4;
       const auto scale = static_cast<size_t>(n * groups + k / width);
@@ -72,7 +75,7 @@ std::vector<float> Dequantized(const PackContents& pack) {
       } else if (code >= (pack.storage_bits == 4 ? 8 : 128)) {
         code -= pack.storage_bits == 4 ? 16 : 256;
       }
-      weight.push_back(static_cast<float>(code) * FloatFromFp16(pack.scales_fp16[scale]));
+      weight.push_back(static_cast<float>(code) * FloatFromFp16(stored.scales[scale]));
     }
   }
   return weight;
@@ -153,7 +156,7 @@ TEST_CASE("without transforms a pack holds the weight's codes and scales") {
     std::vector<uint16_t> scales(kN * 4);
     REQUIRE_FALSE(QuantizeWeights(weight.data(), kN, kK, bits, 32, WeightSearch::kClipSearch,
                                   codes.data(), scales.data(), {}));
-    CHECK(pack.scales_fp16 == scales);
+    CHECK(RowMajor(ViewOf(pack)).scales == scales);
     const std::vector<float> dequantized = Dequantized(pack);
     for (size_t i = 0; i < codes.size(); ++i) {
       REQUIRE(dequantized[i] == static_cast<float>(codes[i]) * FloatFromFp16(scales[i / 32]));
@@ -161,7 +164,63 @@ TEST_CASE("without transforms a pack holds the weight's codes and scales") {
   }
 }
 
-TEST_CASE("asymmetric packs: unsigned codes and zeros") {
+TEST_CASE("symmetric codes and their scales lie in panels, filled up with weights of value 0") {
+  const int64_t n = 41;
+  const int64_t k = 75;
+  const std::vector<float> weight = GaussianNoise(15, n * k);
+  PackRequest request = Request(weight);
+  request.out_features = n;
+  request.in_features = k;
+  for (const int64_t bits : {4, 8}) {
+    request.settings.weight.bits = bits;
+    const PackContents pack = Build(request);
+    CHECK(pack.layout == PackLayout::kPanels);
+    std::vector<int8_t> codes(weight.size());
+    std::vector<uint16_t> scales(n * 3);
+    REQUIRE_FALSE(QuantizeWeights(weight.data(), n, k, bits, 32, WeightSearch::kClipSearch,
+                                  codes.data(), scales.data(), {}));
+    // By the words of kernels/panels.h: 2 panels of 32 features, 80 inputs.
+    REQUIRE(pack.codes.size() == static_cast<size_t>(64 * 80 * bits / 8));
+    REQUIRE(pack.scales_fp16.size() == 64 * 3);
+    size_t wrong = 0;
+    for (int64_t f = 0; f < 64; ++f) {
+      for (int64_t i = 0; i < 80; ++i) {
+        const int64_t inputs = bits == 4 ? 8 : 4;  // of one piece of 64 bytes
+        const int64_t piece = (f / 32 * (80 / inputs) + i / inputs) * 2 + f % 32 / 16;
+        const uint8_t byte = pack.codes[static_cast<size_t>(64 * piece + 4 * (f % 16) + i % 4)];
+        const int unsigned_code = bits == 8 ? byte : i % 8 < 4 ? byte & 15 : byte >> 4;
+        const int code = f < n && i < k ? codes[static_cast<size_t>(f * k + i)] : 0;
+        wrong += static_cast<size_t>(unsigned_code != code + (bits == 4 ? 8 : 128));
+      }
+      for (int64_t g = 0; g < 3; ++g) {
+        const uint16_t scale = f < n ? scales[static_cast<size_t>(f * 3 + g)] : uint16_t{0};
+        const int64_t at = (f / 32 * 3 + g) * 32 + f % 32;
+        wrong += static_cast<size_t>(pack.scales_fp16[static_cast<size_t>(at)] != scale);
+      }
+    }
+    CHECK(wrong == 0);
+  }
+}
+
+TEST_CASE("the bytes of a pack are those that LayerBytes foretells") {
+  const std::vector<float> weight = GaussianNoise(16, 41 * 75);
+  PackRequest request = Request(weight);
+  request.out_features = 41;
+  request.in_features = 75;
+  SelectedLayer layer;
+  layer.linear = {"l", 75, 41, false, true};
+  for (const int64_t bits : {3, 4, 8}) {
+    for (const int64_t group : {0, 32, 75}) {
+      for (const bool symmetric : {true, false}) {
+        request.settings.weight = {bits, group, symmetric, WeightRounding::kRtn};
+        layer.settings = request.settings;
+        CHECK(PackBytes(ViewOf(Build(request))) == BytesOf(layer, Engine::kFake).packed);
+      }
+    }
+  }
+}
+
+TEST_CASE("asymmetric packs: unsigned codes and zeros, row by row") {
   std::vector<float> weight = Weight();
   for (float& value : weight) value += 2;
   PackRequest request = Request(weight);
@@ -173,6 +232,7 @@ TEST_CASE("asymmetric packs: unsigned codes and zeros") {
     symmetric_error = OutputError(Build(request), weight);
     request.settings.weight.symmetric = false;
     const PackContents pack = Build(request);
+    CHECK(pack.layout == PackLayout::kRows);
     CHECK(pack.zeros.size() == pack.scales_fp16.size());
     CHECK(*std::max_element(pack.zeros.begin(), pack.zeros.end()) > 0);
     CHECK(OutputError(pack, weight) < symmetric_error);
@@ -347,6 +407,23 @@ TEST_CASE("what cannot be packed is an error that names layer, option and place"
     calibration.columns = kK;
     calibration.samples.clear();
     CHECK(Failure(request).message().find("samples of 0 values") != std::string::npos);
+  }
+  SECTION("more input features than the integer arithmetic can add up") {
+    const std::vector<float> row(65537, 1.0f);
+    request.out_features = 1;
+    request.weight = row;
+    request.in_features = 65537;
+    const Status status = Failure(request);
+    CHECK(status.field() == "quant.engine");
+    CHECK(status.message().find("65537 input features") != std::string::npos);
+    CHECK(status.message().find("at most 65536") != std::string::npos);
+    // Without integer arithmetic there is no such limit.
+    request.settings.weight.symmetric = false;
+    CHECK(BuildPack(request).ok());
+    request.settings.weight.symmetric = true;
+    request.weight = std::span(row).first(65536);
+    request.in_features = 65536;
+    CHECK(BuildPack(request).ok());
   }
   SECTION("bits, groups and modes that integer packs do not have") {
     request.settings.weight.bits = 0;

@@ -5,6 +5,8 @@
 #include <numeric>
 #include <random>
 
+#include "kernels/panels.h"
+
 namespace vlaserve {
 namespace {
 
@@ -30,6 +32,28 @@ PackContents Empty(int64_t out_features, int64_t in_features, PackArithmetic ari
   return pack;
 }
 
+// Codes and scales of 4 or 8 bits, one scale per row if `group` is 0.
+void AddIntegerCodes(int64_t bits, int64_t group, bool symmetric, std::mt19937& random,
+                     PackContents& pack) {
+  const int64_t n = pack.out_features;
+  const int64_t k = pack.in_features;
+  const int64_t groups = group > 0 ? (k + group - 1) / group : 1;
+  pack.weight_bits = bits;
+  pack.storage_bits = bits;
+  pack.group = group;
+  if (symmetric) {
+    const int64_t panels = kernels::PanelCount(n);
+    pack.layout = PackLayout::kPanels;
+    pack.codes = Numbers<uint8_t>(panels * kernels::PanelCodeBytes(k, bits), random);
+    pack.scales_fp16 = Numbers<uint16_t>(panels * groups * kernels::kPanelColumns, random);
+  } else {
+    pack.layout = PackLayout::kRows;
+    pack.codes = Numbers<uint8_t>(n * ((k * bits + 7) / 8), random);
+    pack.scales_fp16 = Numbers<uint16_t>(n * groups, random);
+    pack.zeros = Numbers<uint8_t>(n * groups, random);
+  }
+}
+
 template <typename T>
 bool SameBytes(std::span<const T> a, std::span<const T> b) {
   return a.size() == b.size() &&
@@ -41,11 +65,7 @@ bool SameBytes(std::span<const T> a, std::span<const T> b) {
 PackContents IntegerPack(int64_t out_features, int64_t in_features, uint32_t seed) {
   std::mt19937 random(seed);
   PackContents pack = Empty(out_features, in_features, PackArithmetic::kInteger);
-  pack.weight_bits = 4;
-  pack.storage_bits = 4;
-  pack.group = 32;
-  pack.codes = Numbers<uint8_t>(out_features * ((in_features + 1) / 2), random);
-  pack.scales_fp16 = Numbers<uint16_t>(out_features * ((in_features + 31) / 32), random);
+  AddIntegerCodes(4, 32, /*symmetric=*/true, random, pack);
   pack.rotate_in = RotateIn::kHadamard;
   pack.block = 16;
   return pack;
@@ -67,15 +87,12 @@ std::vector<SamplePack> SamplePacks() {
   all.output_rotations = Numbers<float>(32 * 32 + 18 * 18, random);
   packs.push_back({"every transform", std::move(all)});
 
-  PackContents asymmetric = IntegerPack(5, 65, 4);
-  asymmetric.zeros = Numbers<uint8_t>(5 * 3, random);
+  PackContents asymmetric = Empty(5, 65, PackArithmetic::kInteger);
+  AddIntegerCodes(4, 32, /*symmetric=*/false, random, asymmetric);
   packs.push_back({"asymmetric", std::move(asymmetric)});
 
   PackContents rows = Empty(7, 33, PackArithmetic::kInteger);
-  rows.weight_bits = 8;
-  rows.storage_bits = 8;
-  rows.codes = Numbers<uint8_t>(7 * 33, random);
-  rows.scales_fp16 = Numbers<uint16_t>(7, random);
+  AddIntegerCodes(8, 0, /*symmetric=*/true, random, rows);
   rows.rotate_in = RotateIn::kDuquantGreedy;
   rows.block = 32;
   rows.rotations = Numbers<float>(32 * 32, random);  // one for all blocks
@@ -106,12 +123,13 @@ std::vector<SamplePack> SamplePacks() {
 bool SamePack(const PackedLayer& a, const PackedLayer& b) {
   return a.out_features == b.out_features && a.in_features == b.in_features &&
          a.arithmetic == b.arithmetic && a.weight_bits == b.weight_bits &&
-         a.storage_bits == b.storage_bits && a.group == b.group && a.rotate_in == b.rotate_in &&
-         a.block == b.block && a.rotate_out == b.rotate_out && a.block_out == b.block_out &&
-         SameBytes(a.codes, b.codes) && SameBytes(a.scales_fp16, b.scales_fp16) &&
-         SameBytes(a.scales, b.scales) && SameBytes(a.zeros, b.zeros) &&
-         SameBytes(a.smooth, b.smooth) && SameBytes(a.permutation, b.permutation) &&
-         SameBytes(a.rotations, b.rotations) && SameBytes(a.output_rotations, b.output_rotations);
+         a.storage_bits == b.storage_bits && a.layout == b.layout && a.group == b.group &&
+         a.rotate_in == b.rotate_in && a.block == b.block && a.rotate_out == b.rotate_out &&
+         a.block_out == b.block_out && SameBytes(a.codes, b.codes) &&
+         SameBytes(a.scales_fp16, b.scales_fp16) && SameBytes(a.scales, b.scales) &&
+         SameBytes(a.zeros, b.zeros) && SameBytes(a.smooth, b.smooth) &&
+         SameBytes(a.permutation, b.permutation) && SameBytes(a.rotations, b.rotations) &&
+         SameBytes(a.output_rotations, b.output_rotations);
 }
 
 }  // namespace vlaserve

@@ -25,20 +25,28 @@ TEST_CASE("4-bit weights take half a byte each and two bytes per group") {
   CHECK(bytes.packed == 2048 * (16384 / 2 + 16384 / 128 * 2));
 }
 
-TEST_CASE("odd columns, short groups, rows and zero points are counted") {
-  SelectedLayer layer = Layer(3, 129);
-  CHECK(BytesOf(layer, Engine::kInt).packed == 3 * (65 + 2 * 2));
+TEST_CASE("panels are filled up: rows to a multiple of 32, columns to one of 8") {
+  SelectedLayer layer = Layer(35, 129);
+  CHECK(BytesOf(layer, Engine::kInt).packed == 64 * (136 / 2 + 2 * 2));
+  CHECK(BytesOf(layer, Engine::kFake).packed == 64 * (136 / 2 + 2 * 2));
   layer.settings.weight.group = 0;
-  CHECK(BytesOf(layer, Engine::kInt).packed == 3 * (65 + 2));
+  CHECK(BytesOf(layer, Engine::kInt).packed == 64 * (136 / 2 + 2));
   layer.settings.weight.bits = 6;
-  CHECK(BytesOf(layer, Engine::kInt).packed == 3 * (129 + 2));
+  CHECK(BytesOf(layer, Engine::kInt).packed == 64 * (136 + 2));
+}
+
+TEST_CASE("odd columns, short groups and zero points of asymmetric weights are counted") {
+  SelectedLayer layer = Layer(3, 129);
   layer.settings.weight.symmetric = false;
+  CHECK(BytesOf(layer, Engine::kFake).packed == 3 * (65 + 2 * (2 + 1)));
+  layer.settings.weight.group = 0;
+  layer.settings.weight.bits = 6;
   CHECK(BytesOf(layer, Engine::kFake).packed == 3 * (129 + 2 + 1));
 }
 
 TEST_CASE("openpi_duquant's packs have float32 scales per row") {
-  const SelectedLayer layer = Layer(32, 256);
-  CHECK(BytesOf(layer, Engine::kLegacyExact).packed == 32 * (128 + 4));
+  const SelectedLayer layer = Layer(31, 257);
+  CHECK(BytesOf(layer, Engine::kLegacyExact).packed == 31 * (129 + 4));
 }
 
 TEST_CASE("transforms are counted, the shorter last block too") {

@@ -3,7 +3,7 @@
 #
 #   cache_test.sh PROGRAM SOURCE_DIR commands
 source "$(dirname "$0")/program.sh"
-pack=$source_dir/tests/quant/pack/format_1.safetensors
+pack=$source_dir/tests/quant/pack/format_2.safetensors
 
 # place_pack: the pack of PACK_FORMAT.md under its key in $work/packs; sets $key and $entry.
 place_pack() {
@@ -11,7 +11,7 @@ place_pack() {
   manifest=$(grep -ao '"manifest":"[^"]*"' "$pack")
   manifest=${manifest#'"manifest":"'}
   key=$(printf %b "${manifest%'"'}" | sha256sum | cut -c 1-64)
-  entry=$work/packs/v1/${key:0:2}/$key.safetensors
+  entry=$work/packs/v2/${key:0:2}/$key.safetensors
   mkdir -p "$(dirname "$entry")"
   cp "$pack" "$entry"
   chmod -R go-w "$work/packs"
@@ -30,13 +30,13 @@ missing() {
 commands_part() {
   local key entry damaged command
   place_pack
-  damaged=$work/packs/v1/aa/$(printf 'a%.0s' {1..64}).safetensors
+  damaged=$work/packs/v2/aa/$(printf 'a%.0s' {1..64}).safetensors
   mkdir -p "$(dirname "$damaged")"
   chmod go-w "$(dirname "$damaged")"
 
   # A folder by argument, by --set, by environment, by config file.
   expect 0 cache ls --dir "$work/packs"
-  says out "${key:0:12}  " "  1028  demo" "$work/packs: 1 packs, 1028 bytes, 0 unsound"
+  says out "${key:0:12}  " "  1504  demo" "$work/packs: 1 packs, 1504 bytes, 0 unsound"
   silent err
   expect 0 cache ls --set pack_cache.dir="$work/packs"
   says out "1 packs"
@@ -46,16 +46,16 @@ commands_part() {
   expect 0 cache ls --config "$work/config.json"
   says out "1 packs"
   expect 0 cache ls --dir "$work/packs" --json
-  says out "\"key\": \"$key\"" '"layer": "demo"' '"bytes": 1028' '"unsound": 0' 'weight.bits 4\n'
+  says out "\"key\": \"$key\"" '"layer": "demo"' '"bytes": 1504' '"unsound": 0' 'weight.bits 4\n'
   expect 0 cache verify --dir "$work/packs"
   expect 0 cache gc --dir "$work/packs"
   says out "0 bytes freed"
   exists "$entry"
 
   head -c 500 "$pack" >"$damaged"
-  echo half >"$work/packs/v1/aa/.tmp.1.0123456789abcdef"
+  echo half >"$work/packs/v2/aa/.tmp.1.0123456789abcdef"
   expect 0 cache ls --dir "$work/packs"
-  says out "unsound: $damaged: truncated" "2 packs, 1528 bytes, 1 unsound"
+  says out "unsound: $damaged: truncated" "2 packs, 2004 bytes, 1 unsound"
   expect 1 cache verify --dir "$work/packs"
   says out "unsound: $damaged: truncated"
   expect 1 cache verify --dir "$work/packs" --json
@@ -65,13 +65,13 @@ commands_part() {
   expect 0 cache gc --dir "$work/packs"
   says out "505 bytes freed"
   missing "$damaged"
-  missing "$work/packs/v1/aa/.tmp.1.0123456789abcdef"
+  missing "$work/packs/v2/aa/.tmp.1.0123456789abcdef"
   exists "$entry"
 
-  expect 0 cache gc --dir "$work/packs" --set pack_cache.max_bytes=1028
+  expect 0 cache gc --dir "$work/packs" --set pack_cache.max_bytes=1504
   exists "$entry"
   expect 0 cache clear --dir "$work/packs" --json
-  says out '"freed_bytes": 1028'
+  says out '"freed_bytes": 1504'
   missing "$entry"
 
   # Nothing there is no error and makes no folder; a folder that was named must exist.

@@ -1,0 +1,18 @@
+// The kernels for AVX-512 F, BW, DQ, VL and VNNI: contracts in kernels/cpu/kernel_table.h.
+#pragma once
+
+#include "kernels/cpu/kernel_table.h"
+
+namespace vlaserve::kernels::avx512_vnni {
+
+inline constexpr int64_t kMaxRows = 13;  // CpuKernels::max_rows
+
+void RunGemm(const IntGemm& problem, int64_t panel_begin, int64_t panel_end, int64_t block_begin,
+             int64_t block_end);
+void RunGatedHidden(const GatedHidden& problem, int64_t tile_begin, int64_t tile_end,
+                    int64_t block_begin, int64_t block_end);
+int64_t RunQuantize(const ActivationPass& pass, const BlockedActivations& out, int64_t block_begin,
+                    int64_t block_end, float* scratch);
+void RunAttention(const Attention& problem, int64_t begin, int64_t end);
+
+}  // namespace vlaserve::kernels::avx512_vnni
