@@ -4,9 +4,9 @@
 //   o = softmax(q kᵀ · scale + bias) v
 // Logits, softmax and sums are float32, whatever the type of q, k, v; the output is rounded once. A
 // row whose bias masks all keys equally (-2.38e38) gives the mean over them, as softmax does; one
-// whose logits are all -inf, or that meets a NaN, gives NaN. The exponential's relative error is
-// below 2e-7 + 4e-8·|x|, and 0 below x = -87. Keys are taken in ascending order, so results do not
-// depend on the number of threads. They may differ between instruction sets.
+// whose logits are all -inf gives 0, as LibTorch's operator does; NaN gives NaN. The relative error
+// of exp(x) is below 2e-7 + 7e-8 |x|; below x = -87 it is 0. Keys are taken in ascending order, so
+// results do not depend on the number of threads. They may differ between instruction sets.
 //
 // Thread-safety: pure; disjoint ranges of work items may run at the same time.
 #pragma once

@@ -1,8 +1,9 @@
 // y = x Wᵀ on integer codes with what belongs behind it: scales, bias, residual.
 //
-// Same formulas, in the same order of float operations, as IntLinear (kernels/int_linear.h), so every
-// instruction set gives its bits: accumulators per step, groups ascending, one fma per step, then the
-// table's last column. With a residual r and a gate g (adaRMS' gated branches) follows one more fma:
+// Same formulas, in the same order of float operations, as IntLinear (kernels/int_linear.h), so
+// every instruction set gives its bits: accumulators per step, groups ascending, one fma per step,
+// then the table's last column. With a residual r and a gate g (adaRMS' gated branches) follows one
+// more fma:
 //   r alone: y = r + y     r and g: y = fma(y, g, r)
 // and last one rounding to the output's type (bfloat16: half to even; NaN stays NaN).
 //
@@ -43,12 +44,13 @@ struct IntGemm {
 // Columns per step for a layer: min of both groups; `columns` if that is one step.
 int64_t StepColumns(int64_t columns, int64_t weight_group, int64_t activation_group);
 
-// One gated MLP's hidden row, GELU(x Wgᵀ + bg) · (x Wuᵀ + bu), with the transforms of the linear that
-// follows (the down projection), as far as they stay within one tile.
-// A tile is GatedTileColumns(block) features. GELU is the tanh form:
+// One gated MLP's hidden row, GELU(x Wgᵀ + bg) · (x Wuᵀ + bu), with the transforms of the linear
+// that follows (the down projection), as far as they stay within one tile. A tile is
+// GatedTileColumns(block) features. GELU is the tanh form:
 //   u = 2 sqrt(2/π) (g + 0.044715 g³);  gelu = g / (1 + exp(-u))
-// in float32 operations that are the same on every instruction set (kernels/cpu/gelu.h has them).
-// Then inverse_smooth, then the rotation: operations as in kernels/transform.h.
+// (NaN for g = -Inf, so that it cannot vanish) in float32 operations that are the same on every
+// instruction set (kernels/cpu/gelu.h has them). Then inverse_smooth, then the rotation: operations
+// as in kernels/transform.h.
 struct GatedHidden {
   BlockedActivations x;
   PanelWeights gate;  // [F, K], and up the same F, K and step
@@ -57,14 +59,21 @@ struct GatedHidden {
   const float* up_bias = nullptr;
   // Transforms of the hidden row, [F].
   const float* inverse_smooth = nullptr;
-  int64_t block = 1;                 // columns per rotation, 1: none; a power of two ≤ 256 for Hadamard
-  const float* rotations = nullptr;  // null: Hadamard; else dense, one [block, block] per block (the
-  bool shared_rotation = false;      // last may be smaller), or one for all
+  int64_t block = 1;  // columns per rotation, 1: none; FitsGatedTile; a power of two
+                      // for Hadamard
+  const float* rotations =
+      nullptr;                   // null: Hadamard; else dense, one [block, block] per block (the
+  bool shared_rotation = false;  // last may be smaller), or one for all
   // Results: row-major [rows, F], and per row and tile the largest |h| as bits & 0x7FFFFFFF
   // (≥ 0x7F800000 where there is a NaN or Inf), [rows, ceil(F / tile)].
   float* hidden = nullptr;
   uint32_t* largest = nullptr;
 };
+
+// Whether a tile holds whole blocks of this many columns; GatedHidden::block must be such a one.
+constexpr bool FitsGatedTile(int64_t block) {
+  return block >= 1 && block <= 256 && (kPanelColumns % block == 0 || block % kPanelColumns == 0);
+}
 
 constexpr int64_t GatedTileColumns(int64_t block) {
   return block <= kPanelColumns ? kPanelColumns

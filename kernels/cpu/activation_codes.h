@@ -58,8 +58,8 @@ inline void WriteStep(const BlockedActivations& out, const Rows<V>& rows, const 
     const int64_t column = begin + c;
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) x[r] = lanes.Load(rows.y[r] + column) * inverse[r];
-    const int64_t quads = lanes.kWhole ? V::kLanes / 4 : (PaddedDepth(out.columns) - column) / 4;
-    StoreCodes<kRows>(x, rows.to + column / 4 * rows.quad_stride, rows.quad_stride, quads, sums);
+    const bool whole = lanes.kWhole || PaddedDepth(out.columns) - column > V::kLanes / 2;
+    StoreCodes<kRows>(x, rows.to + column / 4 * rows.quad_stride, rows.quad_stride, whole, sums);
   });
   int32_t of_rows[4];
   sums.Store(of_rows);

@@ -4,8 +4,8 @@
 
 namespace vlaserve::kernels {
 
-int64_t ActivationScratch(int64_t columns, int64_t /*max_rows*/) {
-  return (2 * kActivationRows + kMostRotatedRows) * ActivationStride(columns);
+int64_t ActivationScratch(int64_t columns, int64_t max_rows) {
+  return (2 * max_rows + kMostRotatedRows) * ActivationStride(columns);
 }
 
 }  // namespace vlaserve::kernels

@@ -95,6 +95,7 @@ inline void TransformEach(const ActivationPass& pass, const BlockedActivations& 
 // buffer, which the norm or the permutation fills.
 template <class V>
 inline void TransformTogether(const ActivationPass& pass, int64_t columns, Rows& rows) {
+  static_assert(V::kRotatedRows <= kMostRotatedRows);
   const ActivationScratchRows& scratch = rows.scratch;
   typename V::Largest unused;
   typename V::Largest largest[kActivationRows];
@@ -147,7 +148,7 @@ inline int64_t QuantizeRows(const ActivationPass& pass, const BlockedActivations
                             int64_t block_begin, int64_t block_end, float* scratch) {
   const RowBlocks blocks = out.blocks();
   activation::Rows rows;
-  rows.scratch = DivideActivationScratch(scratch, out.columns);
+  rows.scratch = DivideActivationScratch(scratch, out.columns, out.max_rows);
   for (int64_t block = block_begin; block < block_end; ++block) {
     rows.first = blocks.begin(block);
     rows.count = blocks.size(block);

@@ -16,16 +16,15 @@ constexpr int64_t ActivationStride(int64_t columns) { return (columns + 15) / 16
 
 struct ActivationScratchRows {
   int64_t stride = 0;
-  float* prepared = nullptr;     // kActivationRows rows
-  float* transformed = nullptr;  // kActivationRows rows
+  float* prepared = nullptr;     // max_rows rows
+  float* transformed = nullptr;  // max_rows rows
   float* strip = nullptr;        // kMostRotatedRows rows
 };
 
 inline __attribute__((always_inline)) ActivationScratchRows DivideActivationScratch(
-    float* scratch, int64_t columns) {
+    float* scratch, int64_t columns, int64_t max_rows) {
   const int64_t stride = ActivationStride(columns);
-  return {stride, scratch, scratch + kActivationRows * stride,
-          scratch + 2 * kActivationRows * stride};
+  return {stride, scratch, scratch + max_rows * stride, scratch + 2 * max_rows * stride};
 }
 
 }  // namespace vlaserve::kernels

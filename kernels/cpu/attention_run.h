@@ -171,7 +171,9 @@ class AttentionRun {
     for (int64_t i = 0; i < rows; ++i) {
       const int64_t row = first_row + i;
       const int64_t index = (batch_ * problem_.queries + Query(row)) * problem_.heads + Head(row);
-      V::StoreScaled(output_ + i * row_floats_, problem_.head_dim, 1.0F / states_[i].sum,
+      // Without a key that counts, the output is 0 already.
+      const float sum = states_[i].sum == 0 ? 1.0F : states_[i].sum;
+      V::StoreScaled(output_ + i * row_floats_, problem_.head_dim, 1.0F / sum,
                      static_cast<Element*>(problem_.out) + index * problem_.head_dim);
     }
   }

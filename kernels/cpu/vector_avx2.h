@@ -180,7 +180,7 @@ VLASERVE_VECTOR void StoreQuad(__m128i codes, int8_t* to) {
 }  // namespace internal
 
 template <int kRows>
-VLASERVE_VECTOR void StoreCodes(const Floats* x, int8_t* to, int64_t quad_stride, int64_t quads,
+VLASERVE_VECTOR void StoreCodes(const Floats* x, int8_t* to, int64_t quad_stride, bool whole,
                                 CodeSums& sums) {
   // Packing interleaves: with four rows it puts a quad's rows beside each other by itself. Quads 0
   // and 1 come from the low halves, 2 and 3 from the high ones.
@@ -198,11 +198,10 @@ VLASERVE_VECTOR void StoreCodes(const Floats* x, int8_t* to, int64_t quad_stride
       _mm256_add_epi16(_mm256_maddubs_epi16(ones, first), _mm256_maddubs_epi16(ones, second));
   sums.pairs = _mm256_add_epi32(sums.pairs, _mm256_madd_epi16(four, _mm256_set1_epi16(1)));
   internal::StoreQuad<kRows>(_mm256_castsi256_si128(first), to);
-  if (quads > 1) internal::StoreQuad<kRows>(_mm256_extracti128_si256(first, 1), to + quad_stride);
-  if (quads > 2) internal::StoreQuad<kRows>(_mm256_castsi256_si128(second), to + 2 * quad_stride);
-  if (quads > 3) {
-    internal::StoreQuad<kRows>(_mm256_extracti128_si256(second, 1), to + 3 * quad_stride);
-  }
+  internal::StoreQuad<kRows>(_mm256_extracti128_si256(first, 1), to + quad_stride);
+  if (!whole) return;
+  internal::StoreQuad<kRows>(_mm256_castsi256_si128(second), to + 2 * quad_stride);
+  internal::StoreQuad<kRows>(_mm256_extracti128_si256(second, 1), to + 3 * quad_stride);
 }
 
 }  // namespace vlaserve::kernels::avx2

@@ -139,7 +139,7 @@ VLASERVE_VECTOR void StoreQuad(__m128i codes, int8_t* to) {
 }  // namespace internal
 
 template <int kRows>
-VLASERVE_VECTOR void StoreCodes(const Floats* x, int8_t* to, int64_t quad_stride, int64_t quads,
+VLASERVE_VECTOR void StoreCodes(const Floats* x, int8_t* to, int64_t quad_stride, bool whole,
                                 CodeSums& sums) {
   // Packing interleaves: with four rows it puts a quad's rows beside each other by itself.
   const Floats& x1 = x[kRows > 1 ? 1 : 0];
@@ -150,13 +150,10 @@ VLASERVE_VECTOR void StoreCodes(const Floats* x, int8_t* to, int64_t quad_stride
       _mm512_packs_epi32(_mm512_cvtps_epi32(x2.all), _mm512_cvtps_epi32(x3.all)));
   sums.quads = _mm512_dpbusd_epi32(sums.quads, _mm512_set1_epi8(1), codes);
   internal::StoreQuad<kRows>(_mm512_castsi512_si128(codes), to);
-  if (quads > 1) internal::StoreQuad<kRows>(_mm512_extracti32x4_epi32(codes, 1), to + quad_stride);
-  if (quads > 2) {
-    internal::StoreQuad<kRows>(_mm512_extracti32x4_epi32(codes, 2), to + 2 * quad_stride);
-  }
-  if (quads > 3) {
-    internal::StoreQuad<kRows>(_mm512_extracti32x4_epi32(codes, 3), to + 3 * quad_stride);
-  }
+  internal::StoreQuad<kRows>(_mm512_extracti32x4_epi32(codes, 1), to + quad_stride);
+  if (!whole) return;
+  internal::StoreQuad<kRows>(_mm512_extracti32x4_epi32(codes, 2), to + 2 * quad_stride);
+  internal::StoreQuad<kRows>(_mm512_extracti32x4_epi32(codes, 3), to + 3 * quad_stride);
 }
 
 }  // namespace vlaserve::kernels::avx512_vnni

@@ -135,13 +135,14 @@ struct CodeSums {
   }
 };
 
-// Codes rne(x) of kRows ≤ 4 rows and 16 columns, |x| ≤ 127: the first `quads` groups of four
-// columns to `to`, quad_stride bytes apart, the rows of one beside each other: 4 * kRows bytes.
+// Codes rne(x) of kRows ≤ 4 rows and 16 columns, |x| ≤ 127. Four columns of all rows lie beside
+// each other, 4 * kRows bytes; the next four follow quad_stride bytes later. If not `whole`, only
+// the first eight columns are written; the others are 0 then.
 template <int kRows>
-void StoreCodes(const Floats* x, int8_t* to, int64_t quad_stride, int64_t quads, CodeSums& sums) {
+void StoreCodes(const Floats* x, int8_t* to, int64_t quad_stride, bool whole, CodeSums& sums) {
   constexpr float kOffset = 0x1.8p23f;  // from here to 2^24 the floats are the integers
   for (int r = 0; r < kRows; ++r) {
-    for (int64_t i = 0; i < 4 * quads; ++i) {
+    for (int64_t i = 0; i < (whole ? 16 : 8); ++i) {
       const uint32_t bits = std::bit_cast<uint32_t>(x[r].lane[i] + kOffset);
       const auto code = static_cast<int8_t>(bits - std::bit_cast<uint32_t>(kOffset));
       to[i / 4 * quad_stride + 4 * r + i % 4] = code;

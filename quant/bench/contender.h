@@ -9,7 +9,6 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "kernels/isa.h"
 #include "quant/bench/kernel_bench.h"
 
 namespace vlaserve {

@@ -1,6 +1,8 @@
 // Contenders of one case, checked and measured in turns. Includes LibTorch.
 #pragma once
 
+#include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "model/io/status.h"
@@ -8,19 +10,19 @@
 
 namespace vlaserve {
 
-// Leaves out what one call of would take longer than options.contender_seconds, judged by
-// `probes`: the same contenders on `probe_rows` rows. May be empty: everybody stays.
+// Marks as missing those of which one call would take longer than options.contender_seconds, judged
+// by `probes`: the same contenders on `probe_rows` rows. No probes: nobody.
 void LeaveOutSlow(std::vector<Contender>& contenders, const std::vector<Contender>& probes,
                   int64_t probe_rows, int64_t rows, const KernelBenchOptions& options);
 
-// Every contender computes once and is compared with float32, then events.case_ready of the case's
-// owner is due; then rounds begin.
+// Check once, then Run for every round. Throws what a contender throws.
 class Rounds {
  public:
   Rounds(std::vector<Contender> contenders, const KernelBenchOptions& options)
       : contenders_(std::move(contenders)), options_(options), timings_(contenders_.size()) {}
 
-  // The call that warms up. Error: kInternal for one whose result is wrong.
+  // Every contender computes once, which warms up, and is compared with what it should compute.
+  // Error: kInternal for one whose result is wrong.
   Status Check();
 
   // A turn for each contender that has time left.

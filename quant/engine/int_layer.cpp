@@ -98,9 +98,8 @@ bool IntLayer::SharesInput(const IntLayer& other) const {
 
 bool IntLayer::TransformsStayInTiles() const {
   const PackedLayer& pack = inputs_.pack;
-  constexpr int64_t kLargestBlock = 256;
   return pack.permutation.empty() &&
-         (pack.rotate_in == RotateIn::kOff || pack.block <= kLargestBlock);
+         (pack.rotate_in == RotateIn::kOff || kernels::FitsGatedTile(pack.block));
 }
 
 kernels::BlockedBuffer IntLayer::NewBuffer(int64_t rows) const {

@@ -125,10 +125,15 @@ Value* WithoutRepeats(Value* repeated, const Node& attention) {
 }
 
 void Replace(Graph& graph, Node* attention, Node* transpose) {
+  Value* keys = WithoutRepeats(attention->input(1), *attention);
+  Value* values = WithoutRepeats(attention->input(2), *attention);
+  if (keys == attention->input(1) || values == attention->input(2)) {  // both or none
+    keys = attention->input(1);
+    values = attention->input(2);
+  }
   const WithInsertPoint guard(transpose);
-  Value* mixed = graph.insert(
-      AttentionSymbol(), {attention->input(0), WithoutRepeats(attention->input(1), *attention),
-                          WithoutRepeats(attention->input(2), *attention), attention->input(3)});
+  Value* mixed =
+      graph.insert(AttentionSymbol(), {attention->input(0), keys, values, attention->input(3)});
   mixed->node()->copyMetadata(attention);
   transpose->output()->replaceAllUsesWith(mixed);
   transpose->destroy();

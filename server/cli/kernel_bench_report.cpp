@@ -99,6 +99,12 @@ std::string Billions(double value) { return Number(value * 1e-9, value < 1e10 ? 
 std::string Percent(double value) { return Number(value * 100, 0); }
 std::string Times(double value) { return Number(value, 2); }
 
+std::string Error(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.5f", value);
+  return text;
+}
+
 Json Known(double value) { return value == 0 ? Json(nullptr) : Json(value); }
 
 Json ContenderJson(const ContenderResult& contender, const CaseResult& result, const Peaks& peaks) {
@@ -320,7 +326,7 @@ std::string KernelBenchText(const KernelBenchReport& report) {
       table.Add({contender.name, Number(contender.best_seconds * 1e3, 3),
                  Number(contender.median_seconds * 1e3, 3), Billions(figures.rate),
                  Percent(figures.of_peak), Percent(figures.of_memory), Times(figures.to_float32),
-                 Times(figures.to_bfloat16), Number(contender.error, 5)});
+                 Times(figures.to_bfloat16), Error(contender.error)});
     }
     text.append("\n").append(CaseTitle(result)).append("\n");
     text.append(table.Text()).append(missing);

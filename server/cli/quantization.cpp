@@ -84,6 +84,7 @@ std::string SummaryLine(const QuantSummary& summary) {
                           group.name.empty() ? "other" : group.name, group.weight_bits,
                           group.activation_bits);
   }
+  const bool lowered = info.weight_bytes_after > 0;  // or only packed
   std::string fusions;
   for (const FusionSummary& fusion : summary.fusions) {
     fusions += fmt::format("{}{} {} of {}", fusions.empty() ? "; fused: " : ", ", fusion.name,
@@ -94,7 +95,8 @@ std::string SummaryLine(const QuantSummary& summary) {
       "engine: {}, {} of {} linears quantized ({}), kernel {}, preset {}; {:.1f} MB of weights "
       "became {:.1f} MB; packs: {} from the cache, {} built{}{}",
       info.engine, info.quantized_linears, info.linears, groups, info.kernel, info.preset,
-      Megabytes(info.weight_bytes_before), Megabytes(info.weight_bytes_after),
+      Megabytes(info.weight_bytes_before),
+      Megabytes(lowered ? info.weight_bytes_after : summary.PackedBytes()),
       summary.CountFrom(PackSource::kCache), summary.CountFrom(PackSource::kBuilt) + unstored,
       unstored > 0 ? fmt::format(" ({} of them not stored)", unstored) : "", fusions);
 }

@@ -50,6 +50,8 @@ OURS = (
     "w4_g128_a128+quantize",
     "w8_row+quantize",
 )
+# Seconds in which the threads of the side that has just computed stop to spin and go to sleep.
+PAUSE = 0.1
 # Results further from float32 than this come from rounded activations.
 ROUNDED = 1e-4
 
@@ -146,37 +148,38 @@ def packed_constant(codes: NDArray[np.int8], type_name: str) -> ov.Node:
 
 @dataclass
 class PeerRun:
-    """Compiled copies of one linear, and what was measured.
+    """One linear, compiled, and what was measured.
 
     Attributes:
         peer: The way.
-        requests: One per copy of the weight.
+        copies: How many times the linear is in the model, each time with other weights.
+        request: Computes all of them.
         executed: What OpenVINO says of the layer: precision and implementation.
         error: Of the result against float32.
-        seconds: Per call, of every round.
+        seconds: Per linear, of every round.
         missing: Why it cannot run; empty if it can.
     """
 
     peer: Peer
-    requests: list[ov.InferRequest] = field(default_factory=list)
+    copies: int = 1
+    request: ov.InferRequest | None = None
     executed: str = ""
     error: float = 0.0
     seconds: list[float] = field(default_factory=list)
     missing: str = ""
-    calls: int = 0
 
     def turn(self, seconds: float) -> None:
         """Computes for so long, at least once."""
-        calls = 0
+        assert self.request is not None
+        linears = 0
         begin = time.perf_counter()
         while True:
-            self.requests[self.calls % len(self.requests)].infer()
-            self.calls += 1
-            calls += 1
+            self.request.infer()
+            linears += self.copies
             spent = time.perf_counter() - begin
             if spent >= seconds:
                 break
-        self.seconds.append(spent / calls)
+        self.seconds.append(spent / linears)
 
 
 def stored_bytes(peer: Peer, out_features: int, in_features: int) -> int:
@@ -185,30 +188,34 @@ def stored_bytes(peer: Peer, out_features: int, in_features: int) -> int:
     return out_features * in_features * bits[peer.weight_type] // 8
 
 
-def executed_as(compiled: ov.CompiledModel) -> str:
-    """Says how the runtime model computes the matrix product."""
+def executed_as(compiled: ov.CompiledModel) -> list[str]:
+    """Says of every matrix product in the runtime model how it is computed."""
     found = []
     for node in compiled.get_runtime_model().get_ordered_ops():
         info = node.get_rt_info()
         kind = str(info["layerType"].astype(str)) if "layerType" in info else ""
         if kind in ("FullyConnected", "MatMul"):
-            parts = [kind]
-            for key in ("primitiveType", "runtimePrecision"):
-                if key in info:
-                    parts.append(str(info[key].astype(str)))
-            found.append(" ".join(parts))
-    return "; ".join(found)
+            keys = [key for key in ("primitiveType", "runtimePrecision") if key in info]
+            found.append(" ".join([kind, *(str(info[key].astype(str)) for key in keys)]))
+    return found
 
 
-def prepare(
-    core: ov.Core, peer: Peer, weight: Weight, x: Floats, arguments: argparse.Namespace
-) -> PeerRun:
-    """Compiles the copies and computes once."""
-    run = PeerRun(peer)
+def compile_copies(
+    core: ov.Core, peer: Peer, weight: Weight, rows: int, arguments: argparse.Namespace
+) -> tuple[ov.CompiledModel, int]:
+    """Compiles a model of as many linears as arguments.stream_mib wants, of one input.
+
+    Several compiled models would have threads of their own, which OpenVINO has to wake up.
+    """
     out_features, in_features = weight.codes.shape
-    if peer.weight_group > 0 and in_features % peer.weight_group != 0:
-        run.missing = f"groups of {peer.weight_group} do not divide {in_features} columns"
-        return run
+    wanted = math.ceil((arguments.stream_mib << 20) / stored_bytes(peer, out_features, in_features))
+    copies = min(wanted, arguments.max_copies)
+    parameter = ops.parameter([rows, in_features], np.float32)
+    products = []
+    for copy in range(copies):
+        # Other rows in front: equal weights might become one.
+        rolled = Weight(np.roll(weight.codes, copy, axis=0), np.roll(weight.scales, copy, axis=0))
+        products.append(ops.matmul(parameter, weight_node(rolled, peer), False, True))
     config: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
@@ -217,24 +224,31 @@ def prepare(
         # As text: it is wider than what a Python number is converted to.
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(peer.activation_group),
     }
-    copies = math.ceil((arguments.stream_mib << 20) / stored_bytes(peer, out_features, in_features))
+    return core.compile_model(ov.Model(products, [parameter]), "CPU", config), copies
+
+
+def prepare(
+    core: ov.Core, peer: Peer, weight: Weight, x: Floats, arguments: argparse.Namespace
+) -> PeerRun:
+    """Compiles the linear and computes once."""
+    in_features = weight.codes.shape[1]
+    if peer.weight_group > 0 and in_features % peer.weight_group != 0:
+        reason = f"groups of {peer.weight_group} do not divide {in_features} columns"
+        return PeerRun(peer, missing=reason)
     try:
-        for _ in range(max(1, min(copies, arguments.max_copies))):
-            parameter = ops.parameter(list(x.shape), np.float32)
-            product = ops.matmul(parameter, weight_node(weight, peer), False, True)
-            compiled = core.compile_model(ov.Model([product], [parameter]), "CPU", config)
-            request = compiled.create_infer_request()
-            request.set_input_tensor(ov.Tensor(x, shared_memory=True))
-            request.infer()
-            run.requests.append(request)
-        run.executed = executed_as(compiled)
+        compiled, copies = compile_copies(core, peer, weight, x.shape[0], arguments)
+        request = compiled.create_infer_request()
+        request.set_input_tensor(ov.Tensor(x, shared_memory=True))
+        request.infer()
+        executed = executed_as(compiled)
     except RuntimeError as error:
-        run.missing = str(error).strip().splitlines()[-1]
-        return run
+        return PeerRun(peer, missing=str(error).strip().splitlines()[-1])
+    if len(executed) != copies:
+        return PeerRun(peer, missing=f"{copies} linears became {len(executed)}")
     expected = x @ weight.float32().T
-    y = run.requests[0].get_output_tensor().data
-    run.error = float(np.linalg.norm(y - expected) / np.linalg.norm(expected))
-    return run
+    y = request.get_output_tensor(0).data
+    distance = float(np.linalg.norm(y - expected) / np.linalg.norm(expected))
+    return PeerRun(peer, copies, request, "; ".join(sorted(set(executed))), distance)
 
 
 class Vlaserve:
@@ -287,7 +301,9 @@ def measured_cases(arguments: argparse.Namespace) -> Iterator[Json]:
         x = rng.standard_normal((event["rows"], event["in_features"])).astype(np.float32)
         runs = [prepare(core, peer, weight, x, arguments) for peer in PEERS]
         for _ in range(arguments.rounds):
+            time.sleep(PAUSE)
             ours.round()
+            time.sleep(PAUSE)
             for run in runs:
                 if not run.missing:
                     run.turn(arguments.turn_ms * 1e-3)
@@ -307,7 +323,7 @@ def peer_json(run: PeerRun, event: Json) -> Json:
         "best_ms": best * 1e3,
         "median_ms": statistics.median(run.seconds) * 1e3,
         "gops": operations / best * 1e-9,
-        "copies": len(run.requests),
+        "copies": run.copies,
         "executed": run.executed,
         "error": run.error,
         "activations_rounded": run.error > ROUNDED,
@@ -385,14 +401,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--max-copies",
         type=int,
-        default=64,
-        help="of a weight in OpenVINO: each is a model to compile; default: %(default)s",
+        default=16,
+        help="of a linear in OpenVINO's model; default: %(default)s",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--markdown", action="store_true", help="print the README's table")
     arguments = parser.parse_args()
-    for name in ("threads", "rounds", "max_copies"):
+    for name in ("threads", "rounds", "stream_mib", "max_copies"):
         if getattr(arguments, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
     return arguments

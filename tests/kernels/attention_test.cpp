@@ -137,7 +137,7 @@ TEST_CASE("attention: masked keys count nothing, whatever they hold") {
   }
 }
 
-TEST_CASE("attention: a row that masks every key gives their mean; with -inf, NaN") {
+TEST_CASE("attention: a row that masks every key gives their mean; with -inf, 0") {
   AttentionSpec spec = Spec(1, 2, 1, 3, 200, 12);
   spec.bias = BiasShape::kPerQuery;
   AttentionProblem problem(spec);
@@ -148,7 +148,7 @@ TEST_CASE("attention: a row that masks every key gives their mean; with -inf, Na
     const std::vector<float> out = problem.Run(*cpu, Guard::kBehind, kAll);
     for (size_t i = 0; i < out.size(); ++i) {
       const bool masked = i / static_cast<size_t>(spec.heads * spec.head_dim) == 1;
-      CHECK(std::isnan(out[i]) == masked);
+      CHECK((out[i] == 0) == masked);
     }
   }
 }

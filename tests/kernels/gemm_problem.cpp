@@ -88,6 +88,11 @@ std::ostream& operator<<(std::ostream& out, const LayerShape& shape) {
 
 }  // namespace
 
+int64_t FirstDifference(const std::vector<uint32_t>& a, const std::vector<uint32_t>& b) {
+  const auto [in_a, in_b] = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
+  return in_a == a.end() && in_b == b.end() ? -1 : in_a - a.begin();
+}
+
 std::string Describe(const GemmSpec& spec) {
   std::ostringstream out;
   out << spec.shape << (spec.type == ElementType::kFloat32 ? " float32" : " bfloat16")

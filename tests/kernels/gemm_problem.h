@@ -11,6 +11,9 @@
 
 namespace vlaserve {
 
+// The first index at which two results differ, -1: nowhere. (A test that fails would print them.)
+int64_t FirstDifference(const std::vector<uint32_t>& a, const std::vector<uint32_t>& b);
+
 // In how many pieces a problem is computed, last piece first.
 struct Pieces {
   int64_t panels = 1;  // or tiles

@@ -18,7 +18,7 @@ void Check(const GemmSpec& spec, Pieces pieces = {}) {
   for (const kernels::CpuKernels* const cpu : TestedKernels()) {
     for (const Guard guard : {Guard::kBefore, Guard::kBehind}) {
       INFO(kernels::IsaName(cpu->isa) << ": " << Describe(spec));
-      REQUIRE(problem.Run(*cpu, guard, pieces) == expected);
+      REQUIRE(FirstDifference(problem.Run(*cpu, guard, pieces), expected) == -1);
     }
   }
 }

@@ -10,7 +10,7 @@ namespace vlaserve::kernels::avx2 {
 namespace {
 
 constexpr int64_t kHalf = kPanelColumns / 2;  // features multiplied together
-constexpr int64_t kWordDepth = 64;            // inputs widened to 16 bits at a time
+constexpr int64_t kWordDepth = 128;           // inputs widened to 16 bits at a time
 constexpr int64_t kPrefetch = 1024;           // bytes of codes ahead
 
 int64_t Min(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -80,25 +80,20 @@ void AccumulateNibbles(const Inputs& x, const uint8_t* panel, int64_t begin, int
   AddNibbles({codes, x.rows}, panel + k * kHalf, end - k, sums);
 }
 
-// Codes of 4 inputs to two pairs of 16 bits: inputs 0 and 2, 1 and 3, as weights are widened.
-void WidenInputs(const Inputs& x, int64_t depth, int16_t* pairs) {
-  for (int64_t k = 0; k < depth; k += 4) {
-    const int8_t* const in = x.codes + k * x.rows;
-    int16_t* const even = pairs + k * x.rows;
-    int16_t* const odd = even + 2 * x.rows;
-    int64_t row = 0;
-    for (; row + 4 <= x.rows; row += 4) {
-      const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in + 4 * row));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(even + 2 * row),
-                       _mm_srai_epi16(_mm_slli_epi16(codes, 8), 8));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(odd + 2 * row), _mm_srai_epi16(codes, 8));
-    }
-    for (; row < x.rows; ++row) {
-      even[2 * row] = in[4 * row];
-      even[2 * row + 1] = in[4 * row + 2];
-      odd[2 * row] = in[4 * row + 1];
-      odd[2 * row + 1] = in[4 * row + 3];
-    }
+// Codes of 4 inputs to two pairs of 16 bits: inputs 0 and 2 of all quads, then 1 and 3, as weights
+// are widened. `bytes` of codes.
+void WidenInputs(const int8_t* codes, int64_t bytes, int16_t* pairs) {
+  int16_t* const odd = pairs + bytes / 2;
+  int64_t i = 0;
+  for (; i + 32 <= bytes; i += 32) {
+    const __m256i four = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + i));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(pairs + i / 2),
+                        _mm256_srai_epi16(_mm256_slli_epi16(four, 8), 8));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(odd + i / 2), _mm256_srai_epi16(four, 8));
+  }
+  for (; i < bytes; i += 2) {
+    pairs[i / 2] = codes[i];
+    odd[i / 2] = codes[i + 1];
   }
 }
 
@@ -110,18 +105,18 @@ void AccumulateBytes(const Inputs& x, const uint8_t* panel, int64_t begin, int64
   alignas(32) int16_t pairs[kWordDepth * kMaxRows];
   for (int64_t k = begin; k < end; k += kWordDepth) {
     const int64_t depth = Min(kWordDepth, end - k);
-    WidenInputs({x.codes + k * x.rows, x.rows}, depth, pairs);
+    WidenInputs(x.codes + k * x.rows, depth * x.rows, pairs);
     for (int64_t half = 0; half < 2; ++half) {
+      uint16_t* const odd = weights + depth / 2 * kHalf;
       for (int64_t i = 0; i < depth; i += 4) {
         const uint8_t* const piece = panel + (k + i) * kPanelColumns + half * 64;
         _mm_prefetch(reinterpret_cast<const char*>(piece + kPrefetch), _MM_HINT_T0);
-        uint16_t* const out = weights + i * kHalf;
         const __m256i a = LoadBytes(piece);
         const __m256i b = LoadBytes(piece + 32);
-        StoreBytes(out, _mm256_and_si256(a, low));
-        StoreBytes(out + 16, _mm256_and_si256(b, low));
-        StoreBytes(out + 32, _mm256_srli_epi16(a, 8));
-        StoreBytes(out + 48, _mm256_srli_epi16(b, 8));
+        StoreBytes(weights + i / 2 * kHalf, _mm256_and_si256(a, low));
+        StoreBytes(weights + i / 2 * kHalf + 16, _mm256_and_si256(b, low));
+        StoreBytes(odd + i / 2 * kHalf, _mm256_srli_epi16(a, 8));
+        StoreBytes(odd + i / 2 * kHalf + 16, _mm256_srli_epi16(b, 8));
       }
       ForPasses(x.rows, [&](int64_t row, int64_t count) {
         MultiplyWords(count, pairs + 2 * row, 4 * x.rows, weights, depth / 2,
@@ -136,21 +131,23 @@ __m256 LoadScales(const uint16_t* scales) {
   return _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(scales)));
 }
 
-// t = fma(sum, scale, t) for one row.
-void AddStep(const int32_t* sums, const uint16_t* weight_scales, float input_scale, bool per_token,
-             bool per_row, bool first, float* t) {
-  const __m256 input = _mm256_set1_ps(input_scale);
-  for (int64_t c = 0; c < kPanelColumns; c += 8) {
-    const __m256 f =
-        _mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(sums + c)));
-    __m256 scale = input;
-    if (per_token) {
-      scale = LoadScales(weight_scales + c);
-    } else if (!per_row) {
-      scale = _mm256_mul_ps(input, LoadScales(weight_scales + c));
+// t = fma(sum, scale, t) for `rows` rows; `input_scales` of a row lie `distance` apart.
+template <bool kPerToken, bool kPerRow>
+void AddStep(const Sums& sums, int64_t rows, const uint16_t* weight_scales,
+             const float* input_scales, int64_t distance, bool first, float* tile, int64_t stride) {
+  __m256 scales[kPanelColumns / 8];
+  for (int64_t i = 0; i < kPanelColumns / 8; ++i) scales[i] = LoadScales(weight_scales + 8 * i);
+  for (int64_t r = 0; r < rows; ++r) {
+    const __m256 input = _mm256_set1_ps(input_scales[r * distance]);
+    float* const t = tile + r * stride;
+    for (int64_t i = 0; i < kPanelColumns / 8; ++i) {
+      const __m256 f = _mm256_cvtepi32_ps(
+          _mm256_load_si256(reinterpret_cast<const __m256i*>(sums.of[r] + 8 * i)));
+      const __m256 scale =
+          kPerToken ? scales[i] : (kPerRow ? input : _mm256_mul_ps(input, scales[i]));
+      const __m256 before = first ? _mm256_setzero_ps() : _mm256_load_ps(t + 8 * i);
+      _mm256_store_ps(t + 8 * i, _mm256_fmadd_ps(f, scale, before));
     }
-    const __m256 before = first ? _mm256_setzero_ps() : _mm256_load_ps(t + c);
-    _mm256_store_ps(t + c, _mm256_fmadd_ps(f, scale, before));
   }
 }
 
@@ -204,10 +201,11 @@ void ComputeTile(const BlockedActivations& x, const PanelWeights& weights, const
       AccumulateBytes(inputs, codes, begin, end, &sums);
     }
     const uint16_t* const scales = weight_scales + step / steps.weight_steps * kPanelColumns;
-    for (int64_t r = 0; r < rows; ++r) {
-      AddStep(sums.of[r], scales, input_scales[r * steps.input_groups + step / steps.input_steps],
-              steps.per_token, steps.per_row, step == 0, tile + r * stride);
-    }
+    const auto add = steps.per_token ? AddStep<true, false>
+                     : steps.per_row ? AddStep<false, true>
+                                     : AddStep<false, false>;
+    add(sums, rows, scales, input_scales + step / steps.input_steps, steps.input_groups, step == 0,
+        tile, stride);
   }
 
   alignas(32) float panel_bias[kPanelColumns] = {};

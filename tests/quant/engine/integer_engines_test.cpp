@@ -9,10 +9,13 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include "kernels/int_linear.h"
+#include "kernels/quantize.h"
 #include "quant/engine/activations.h"
 #include "quant/engine/fake_engine.h"
 #include "quant/engine/make_engine.h"
 #include "quant/pack/packer.h"
+#include "tests/quant/pack/row_major.h"
 #include "tests/support/catch.h"
 #include "tests/support/matchers.h"
 
@@ -147,6 +150,50 @@ TEST_CASE("int and fake agree to 1e-5 and both approximate the float layer") {
     // Rounding alone is about 1 / (3 qmax²) of the range squared; outliers widen the range.
     const double qmax = std::pow(2.0, static_cast<double>(each.settings.weight.bits) - 1) - 1;
     CHECK(Nmse(from_int, expected) < std::min(0.6, 1.5 / (qmax * qmax)) + 2e-3);
+  }
+}
+
+TEST_CASE("int gives the bits of the portable definition on the pack's codes and scales") {
+  for (const Case& each : Cases()) {
+    if (each.settings.transform.rotate_out != RotateOut::kOff) continue;
+    for (const bool bias : {true, false}) {
+      INFO(each.name << (bias ? ", bias" : ""));
+      const Layer layer = MakeLayer(75, 336, each.settings, bias);
+      const at::Tensor x = Numbers(14, 336, 3);
+      const IntActivations activations =
+          QuantizeRows(ActivationTransform(layer.pack).Apply(x), each.settings.activation, "layer");
+      at::Tensor expected = at::empty({14, 75}, at::kFloat);
+      IntLinear(activations, RowMajor(layer.pack).View(),
+                bias ? layer.bias.const_data_ptr<float>() : nullptr, 0, 75,
+                expected.mutable_data_ptr<float>());
+      CHECK(SameBytes(Make(Engine::kInt, layer)->Forward(x), expected));
+    }
+  }
+}
+
+TEST_CASE("fake dequantizes what the portable definition reads") {
+  for (const int64_t bits : {4, 8}) {
+    const Layer layer = MakeLayer(
+        75, 337, Settings(bits, 32, ActivationMode::kDynamicToken, RotateIn::kOff, 16), false);
+    const RowMajorWeights stored = RowMajor(layer.pack);
+    std::vector<int8_t> codes(75 * 337);
+    if (bits == 4) {
+      UnpackNibbles(stored.codes.data(), 75, 337, codes.data());
+    } else {
+      std::copy(stored.codes.begin(), stored.codes.end(), codes.begin());
+    }
+    // Rows in the middle, so that neither end is that of a panel.
+    const at::Tensor weight = DequantizeWeights(layer.pack, 29, 71);
+    REQUIRE(weight.sizes() == at::IntArrayRef{42, 337});
+    int64_t wrong = 0;
+    for (int64_t n = 29; n < 71; ++n) {
+      for (int64_t k = 0; k < 337; ++k) {
+        const float scale = FloatFromFp16(stored.scales[static_cast<size_t>(n * 11 + k / 32)]);
+        const float value = static_cast<float>(codes[static_cast<size_t>(n * 337 + k)]) * scale;
+        wrong += weight.const_data_ptr<float>()[(n - 29) * 337 + k] != value ? 1 : 0;
+      }
+    }
+    CHECK(wrong == 0);
   }
 }
 
