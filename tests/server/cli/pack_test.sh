@@ -26,9 +26,16 @@ commands_part() {
   expect 0 "${pack[@]}" --preset best_w4a8
   says out "packs: 56 from the cache, 0 built"
 
+  VLASERVE_ISA=sse9 expect 2 serve --set policy.archive="$work/policy.pt" --set server.address=127.0.0.1:0 \
+    --set quant.preset=best_w4a8 --set pack_cache.dir="$work/packs"
+  says err "VLASERVE_ISA is 'sse9'"
+
+  export VLASERVE_ISA=portable
   start_server --set quant.preset=best_w4a8 --set pack_cache.dir="$work/packs"
+  unset VLASERVE_ISA
   says log "engine: int, 56 of 82 linears quantized" "kernel portable" \
-    "packs: 56 from the cache, 0 built" "memory: "
+    "packs: 56 from the cache, 0 built" "memory: " "fused: shared_input 39 of 39" \
+    "gated_mlp 19 of 19" "attention: vlaserve kernel at 25 of 25 places"
   says server.out "[DUQUANT] Total layers replaced: 56"
   stop_server
   says log "stopped"

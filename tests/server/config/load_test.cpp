@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <map>
+#include <set>
 #include <string>
 
 #include "tests/support/catch.h"
@@ -119,6 +120,7 @@ void CheckQuantOfTheText(const QuantConfig& quant) {
   CHECK(quant.calibration_file == "/c.bin");
   CHECK(quant.npz_folder == "/npz");
   CHECK(!quant.fold);
+  CHECK(quant.fuse == std::set<Fusion>{Fusion::kNorm, Fusion::kResidual});
   CHECK(!quant.precache_weights);
   CHECK(quant.dry_run);
   CHECK(quant.debug);
@@ -146,6 +148,7 @@ TEST_CASE("without any source every option has its default") {
   CHECK(config->config.quant.preset == "fp");
   CHECK(config->config.quant.engine == Engine::kOff);
   CHECK(config->config.quant.layer == LayerSettings{});
+  CHECK(config->config.quant.fuse.size() == kAllFusions.size());
   CHECK(config->config.pack_cache.directory.empty());  // there is no HOME
   for (const ResolvedOption& entry : config->options) {
     INFO(entry.option->key);
@@ -161,6 +164,7 @@ TEST_CASE("every option of a file reaches its field of the config") {
     "server": {"address": "[::1]:7", "queue_capacity": 3, "drain_seconds": 1.5, "insecure": true,
                "reflection": false},
     "runtime": {"device": "cuda:1", "compute_dtype": "bfloat16", "threads": 5,
+                "attention": "libtorch",
                 "rope_inv_freq": "bf16_rounded", "time_steps": "lerobot", "num_steps": 4,
                 "savings": {"drop_masked": false, "last_layer_kv_only": false,
                             "state_token_once": false, "step_table": false}},
@@ -176,6 +180,7 @@ TEST_CASE("every option of a file reaches its field of the config") {
                             "fold": false, "permute": "act_snake", "rotate_in": "duquant_greedy", "block": 32,
                             "rotate_out": "propagate", "block_out": 16},
               "sites": {"llm.*.down": {"act.bits": 8}, "llm.*": {"weight.bits": 6}},
+              "fuse": ["norm", "residual"],
               "calibration_file": "/c.bin", "precache_weights": false, "dry_run": true,
               "debug": true, "profile": true},
     "pack_cache": {"dir": "/packs", "mode": "ro", "on_mismatch": "error", "verify": "never",
@@ -192,6 +197,7 @@ TEST_CASE("every option of a file reaches its field of the config") {
   CHECK(c.device == "cuda:1");
   CHECK(c.policy.compute_dtype == ComputeDtype::kBfloat16);
   CHECK(c.threads == 5);
+  CHECK(!c.attention_kernel);
   CHECK(c.policy.rope_inv_freq == RopeInvFreq::kBf16Rounded);
   CHECK(c.policy.time_steps == TimeSteps::kLerobot);
   CHECK(c.policy.num_steps == 4);
