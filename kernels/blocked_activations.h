@@ -30,19 +30,20 @@ class RowBlocks {
   int64_t longer_;  // the first so many have one more
 };
 
-// Views. `group`: columns per scale, a multiple of 32; 0: one scale per token (kernels/int_linear.h:
-// one that spans all columns is not the same as 0). `step`: columns per sum, the smaller of the two
-// groups of weight and activation: a multiple of 32, or `columns` for a single sum.
+// Views. `group`: columns per scale, a multiple of 32; 0: one scale per token
+// (kernels/int_linear.h: one that spans all columns is not the same as 0). `step`: columns per sum,
+// the smaller of the two groups of weight and activation: a multiple of 32, or `columns` for a
+// single sum.
 struct BlockedActivations {
   int64_t rows = 0;
   int64_t columns = 0;
   int64_t group = 0;
   int64_t step = 0;
-  int64_t max_rows = 0;       // as the CpuKernels that compute with it say
-  int8_t* codes = nullptr;    // rows * PaddedDepth(columns), aligned to 64 bytes; block b begins at
-                              // begin(b) * PaddedDepth(columns)
-  float* scales = nullptr;    // [rows, GroupCount(columns, group)]
-  int32_t* sums = nullptr;    // [rows, ceil(columns / step)]: Σ codes over each step
+  int64_t max_rows = 0;     // as the CpuKernels that compute with it say
+  int8_t* codes = nullptr;  // rows * PaddedDepth(columns), aligned to 64 bytes; block b begins at
+                            // begin(b) * PaddedDepth(columns)
+  float* scales = nullptr;  // [rows, GroupCount(columns, group)]
+  int32_t* sums = nullptr;  // [rows, ceil(columns / step)]: Σ codes over each step
 
   RowBlocks blocks() const { return {rows, max_rows}; }
 };

@@ -27,7 +27,8 @@ std::vector<Isa> RunnableIsas();
 
 struct IsaChoice {
   Isa isa = Isa::kPortable;
-  std::string problem;  // not empty: what was asked for cannot be had, and why; `isa` is the fastest
+  std::string
+      problem;  // not empty: what was asked for cannot be had, and why; `isa` is the fastest
 };
 
 // `name` null or empty: the fastest that runs. Else the one of this name; a problem names

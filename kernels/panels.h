@@ -4,7 +4,8 @@
 // A panel is kPanelColumns output features over all input features. N is filled up to whole panels
 // and K to a multiple of 8 (kPanelDepth) with weights of value 0. Codes are stored unsigned:
 //
-//   4 bits: u = w + 8    64 bytes hold 16 features × 8 inputs. Byte 4 c + j of feature c (0 … 15) and
+//   4 bits: u = w + 8    64 bytes hold 16 features × 8 inputs. Byte 4 c + j of feature c (0 … 15)
+//   and
 //           j = 0 … 3: low nibble = input j, high nibble = input 4 + j. Order of these 64-byte
 //           pieces: [panel][K / 8][2 halves of 16 features].
 //   8 bits: u = w + 128  64 bytes hold 16 features × 4 inputs, byte 4 c + j = input j. Order:

@@ -1,8 +1,8 @@
 // The kernels of one instruction set. Each set has a folder here; kernels/README.md says how they
 // work.
 //
-// Code of a set is compiled with that set's flags and must not be reached on a processor without it:
-// only through KernelsFor. No inline function that other files share may be emitted there (the
+// Code of a set is compiled with that set's flags and must not be reached on a processor without
+// it: only through KernelsFor. No inline function that other files share may be emitted there (the
 // linker keeps one copy of it, for everybody): tests/kernels checks the object files.
 #pragma once
 

@@ -39,8 +39,9 @@ class PolicyLoader {
   ServerInfo Info();
 
   // The policy factory, once, on the worker thread: quantizes the archive, which may take minutes
-  // if packs have to be built, then places attention, then CreatePolicy. What really runs is logged.
-  // Errors: those of QuantizeArchive, PlaceAttention and CreatePolicy; kCancelled after Stop.
+  // if packs have to be built, then places attention, then CreatePolicy. What really runs is
+  // logged. Errors: those of QuantizeArchive, PlaceAttention and CreatePolicy; kCancelled after
+  // Stop.
   Result<std::unique_ptr<Policy>> Load();
 
   // Ends packing at the next layer. Any thread.
