@@ -66,15 +66,13 @@ at::Tensor ActivationTransform::Apply(const at::Tensor& x) const {
   return out;
 }
 
-void ActivationTransform::RestoreOutput(at::Tensor& y) const { vlaserve::RestoreOutput(pack_, y); }
-
-void RestoreOutput(const PackedLayer& pack, const at::Tensor& y) {
-  const int64_t columns = pack.out_features;
+void ActivationTransform::RestoreOutput(const at::Tensor& y) const {
+  const int64_t columns = pack_.out_features;
   float* data = y.mutable_data_ptr<float>();
   at::parallel_for(0, y.size(0), RowsPerTask(columns), [&](int64_t begin, int64_t end) {
     float* rows = data + begin * columns;
     const std::vector<float> before(rows, rows + (end - begin) * columns);
-    RotateRows(before.data(), rows, end - begin, columns, pack.block_out, pack.output_rotations,
+    RotateRows(before.data(), rows, end - begin, columns, pack_.block_out, pack_.output_rotations,
                /*shared=*/false);
   });
 }

@@ -26,19 +26,17 @@ class ActivationTransform {
   // share memory with x if there is nothing to do.
   at::Tensor Apply(const at::Tensor& x) const;
   // y [M, N] in place: the pack's rotation of the rows undone (RotateOut::kRestore).
-  void RestoreOutput(at::Tensor& y) const;
+  void RestoreOutput(const at::Tensor& y) const;
+  // [K] 1 / smooth, each rounded once; empty: none.
+  const std::vector<float>& inverse_smooth() const { return inverse_smooth_; }
   bool restores_output() const { return pack_.rotate_out == RotateOut::kRestore; }
 
  private:
   void ApplyToRows(const float* in, float* out, int64_t rows) const;
 
   PackedLayer pack_;
-  std::vector<float> inverse_smooth_;  // [K] 1 / smooth, each rounded once
+  std::vector<float> inverse_smooth_;
 };
-
-// y [M, N] float32, contiguous, in place: the pack's rotation of the rows undone
-// (RotateOut::kRestore).
-void RestoreOutput(const PackedLayer& pack, const at::Tensor& y);
 
 // Rows [M, K] float32, contiguous → codes and scales by kernels/quantize.h. Throws c10::Error
 // naming `layer` and the row for NaN and Inf.

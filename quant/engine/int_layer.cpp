@@ -11,7 +11,6 @@
 
 #include "kernels/quantize.h"
 #include "kernels/transform.h"
-#include "quant/engine/activations.h"
 #include "quant/engine/int_parallel.h"
 
 namespace vlaserve {
@@ -76,10 +75,10 @@ int64_t ActivationGroup(const ActivationSettings& settings) {
 IntLayer::IntLayer(EngineInputs inputs)
     : inputs_(std::move(inputs)),
       kernels_(kernels::KernelsFor(inputs_.isa)),
+      transform_(inputs_.pack),
       bias_(WideBias(inputs_.bias)),
       activation_group_(ActivationGroup(inputs_.settings.activation)) {
   const PackedLayer& pack = inputs_.pack;
-  for (const float smooth : pack.smooth) inverse_smooth_.push_back(1.0F / smooth);
   weights_ = {pack.out_features, pack.in_features,  pack.storage_bits,
               pack.group,        pack.codes.data(), pack.scales_fp16.data()};
 }
@@ -130,7 +129,7 @@ c10::intrusive_ptr<QuantizedActivations> IntLayer::Quantize(const at::Tensor& x,
               "a norm's factors and shifts have different shapes");
   const at::Tensor& per_batch = factor.defined() ? factor : shift;
   if (per_batch.defined()) pass.rows_per_factor = std::max<int64_t>(1, count / per_batch.size(0));
-  pass.inverse_smooth = DataOrNull(inverse_smooth_);
+  pass.inverse_smooth = DataOrNull(transform_.inverse_smooth());
   pass.permutation = pack.permutation.empty() ? nullptr : pack.permutation.data();
   if (pack.rotate_in != RotateIn::kOff) {
     pass.block = pack.block;
@@ -157,7 +156,7 @@ c10::intrusive_ptr<QuantizedActivations> IntLayer::QuantizeGated(const Quantized
   problem.up = up.weights_;
   problem.gate_bias = DataOrNull(gate.bias_);
   problem.up_bias = DataOrNull(up.bias_);
-  problem.inverse_smooth = DataOrNull(inverse_smooth_);
+  problem.inverse_smooth = DataOrNull(transform_.inverse_smooth());
   if (pack.rotate_in != RotateIn::kOff) {
     problem.block = pack.block;
     problem.rotations = pack.rotate_in == RotateIn::kHadamard ? nullptr : pack.rotations.data();
@@ -208,7 +207,7 @@ at::Tensor IntLayer::InFloat32(const QuantizedActivations& x) const {
   kernels::IntGemm gemm = Gemm(x, y);
   gemm.out.bias = nullptr;
   ParallelGemm(kernels_, {&gemm, 1});
-  if (RestoresOutput()) RestoreOutput(inputs_.pack, y.view({-1, out_features()}));
+  if (RestoresOutput()) transform_.RestoreOutput(y.view({-1, out_features()}));
   if (bias_.defined()) y.add_(bias_);
   return y.to(x.dtype());
 }

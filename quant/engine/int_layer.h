@@ -11,6 +11,7 @@
 #include <torch/custom_class.h>
 
 #include "kernels/cpu/kernel_table.h"
+#include "quant/engine/activations.h"
 #include "quant/engine/engine_inputs.h"
 
 namespace vlaserve {
@@ -60,7 +61,7 @@ class IntLayer {
   // computes the input in tiles can apply them (kernels::GatedHidden).
   bool TransformsStayInTiles() const;
   // Whether the rows of its output have to be rotated back.
-  bool RestoresOutput() const { return inputs_.pack.rotate_out == RotateOut::kRestore; }
+  bool RestoresOutput() const { return transform_.restores_output(); }
 
   // x [..., K], float32 or bfloat16 (others are converted).
   c10::intrusive_ptr<QuantizedActivations> Quantize(const at::Tensor& x,
@@ -89,8 +90,8 @@ class IntLayer {
 
   EngineInputs inputs_;
   const kernels::CpuKernels& kernels_;
-  std::vector<float> inverse_smooth_;  // [K], 1 / smooth, each rounded once; empty: none
-  at::Tensor bias_;                    // float32 [N]; undefined: none
+  ActivationTransform transform_;  // for its scales and the output's rotation
+  at::Tensor bias_;                // float32 [N]; undefined: none
   kernels::PanelWeights weights_;
   int64_t activation_group_ = 0;
 };
