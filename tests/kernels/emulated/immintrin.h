@@ -91,6 +91,7 @@ inline int32_t RoundToInt(float value) {
 
 }  // namespace vlaserve::emulated
 
+// NOLINTBEGIN(bugprone-reserved-identifier): names of the compiler's own header.
 #undef _mm512_fmadd_ps
 #define _mm512_fmadd_ps(a, b, c) vlaserve::emulated::Fma(a, b, c)
 #undef _mm512_dpbusd_epi32
@@ -126,3 +127,4 @@ VLASERVE_EMULATED void _mm512_mask_storeu_ps(void* to, __mmask16 mask, __m512 a)
 VLASERVE_EMULATED void _mm256_mask_storeu_epi16(void* to, __mmask16 mask, __m256i a) {
   vlaserve::emulated::MaskedStore<uint16_t>(to, mask, a);
 }
+// NOLINTEND(bugprone-reserved-identifier)
