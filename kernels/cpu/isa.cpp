@@ -2,10 +2,25 @@
 
 #include <cstdlib>
 
+#if defined(VLASERVE_KERNELS_X86)
+#include <cpuid.h>
+#endif
+
 namespace vlaserve::kernels {
 namespace {
 
 constexpr Isa kAll[] = {Isa::kPortable, Isa::kAvx2, Isa::kAvx512Vnni};
+
+#if defined(VLASERVE_KERNELS_X86)
+// clang 14 has no name for it. Its registers are AVX's.
+bool HasF16c() {
+  unsigned int eax = 0;
+  unsigned int ebx = 0;
+  unsigned int ecx = 0;
+  unsigned int edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+#endif
 
 }  // namespace
 
@@ -24,8 +39,7 @@ std::string_view IsaName(Isa isa) {
 bool CpuRuns(Isa isa) {
 #if defined(VLASERVE_KERNELS_X86)
   // The builtins see no bit of AVX or AVX-512 unless the system saves their registers.
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                    __builtin_cpu_supports("f16c");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && HasF16c();
   switch (isa) {
     case Isa::kPortable:
       return true;
