@@ -110,7 +110,7 @@ at::Tensor RotationValues(Rotation rotation, int64_t columns) {
   if (rotation != Rotation::kDense) return {};
   const int64_t whole = columns / kRotationBlock;
   const int64_t rest = columns % kRotationBlock;
-  const at::Tensor values = at::empty({whole * kRotationBlock * kRotationBlock + rest * rest});
+  at::Tensor values = at::empty({whole * kRotationBlock * kRotationBlock + rest * rest});
   if (whole > 0) {
     values.narrow(0, 0, whole * kRotationBlock * kRotationBlock)
         .copy_(std::get<0>(at::linalg_qr(at::randn({whole, kRotationBlock, kRotationBlock})))
@@ -125,7 +125,7 @@ at::Tensor RotationValues(Rotation rotation, int64_t columns) {
 
 at::Tensor Rotated(const at::Tensor& rows, Rotation rotation, const at::Tensor& values) {
   if (rotation == Rotation::kNone) return rows;
-  const at::Tensor rotated = rows.clone();
+  at::Tensor rotated = rows.clone();
   if (rotation == Rotation::kHadamard) {
     HadamardRows(rotated.mutable_data_ptr<float>(), rows.size(0), rows.size(1), kRotationBlock);
   } else {

@@ -53,7 +53,7 @@ at::Tensor ActivationTransform::Apply(const at::Tensor& x) const {
   const int64_t columns = pack_.in_features;
   TORCH_CHECK(x.dim() > 0 && x.size(-1) == columns, "expected ", columns, " input features, found ",
               x.dim() > 0 ? x.size(-1) : 0);
-  const at::Tensor rows = FloatRows(x);
+  at::Tensor rows = FloatRows(x);
   if (inverse_smooth_.empty() && pack_.permutation.empty() && pack_.rotate_in == RotateIn::kOff) {
     return rows;
   }

@@ -34,7 +34,7 @@ at::Tensor AsRows(const at::Tensor& x) {
 // A norm's factor or shift as float32, one row or one per batch element; undefined: none.
 at::Tensor NormRows(const at::Tensor& values, int64_t rows, int64_t columns) {
   if (!values.defined()) return {};
-  const at::Tensor flat = values.to(at::kFloat).reshape({-1, columns}).contiguous();
+  at::Tensor flat = values.to(at::kFloat).reshape({-1, columns}).contiguous();
   TORCH_CHECK(flat.size(0) > 0 && rows % flat.size(0) == 0, "a norm has ", flat.size(0),
               " rows of factors for ", rows, " rows");
   return flat;
