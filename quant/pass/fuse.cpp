@@ -209,7 +209,7 @@ class MethodFuser {
   void FuseGated(Site& site) {
     Node* product = site.x->node();
     if (product->kind() != aten::mul || product->inputs().size() != 2) return;
-    for (const size_t i : {0, 1}) {
+    for (const size_t i : {0U, 1U}) {
       Node* gelu = product->input(i)->node();
       if (gelu->kind() != aten::gelu || !IsTanh(gelu->input(1))) continue;
       Call* gate = CallOf(gelu->input(0));
@@ -341,6 +341,7 @@ Result<std::vector<FusionCount>> FuseLinears(torch::jit::Module& module,
                                              const std::set<Fusion>& wanted) {
   return CatchTorchErrors("fusion", [&]() -> Result<std::vector<FusionCount>> {
     std::vector<FusionCount> counts;
+    counts.reserve(kAllFusions.size());
     for (const Fusion fusion : kAllFusions) counts.push_back({fusion, 0, 0, {}});
     if (wanted.empty()) return counts;
     int64_t groups = 0;

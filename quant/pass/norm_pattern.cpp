@@ -68,7 +68,7 @@ NormPattern NormedOf(Value* value) {
   Node* product = value->node();
   NormPattern norm;
   if (product->kind() != aten::mul) return norm;
-  for (const size_t i : {0, 1}) {
+  for (const size_t i : {0U, 1U}) {
     Value* wide = product->input(i);
     Value* x = WidenedFrom(wide);
     if (x == nullptr) continue;
@@ -91,7 +91,7 @@ std::optional<NormPattern> FindRms(Node* cast) {
     shift = result->node()->input(1);
   }
   if (product->node()->kind() != aten::mul) return std::nullopt;
-  for (const size_t i : {0, 1}) {
+  for (const size_t i : {0U, 1U}) {
     Value* normed = product->node()->input(i);
     NormPattern norm = NormedOf(normed);
     if (norm.x == nullptr) continue;

@@ -117,7 +117,7 @@ Value* WithoutRepeats(Value* repeated, const Node& attention) {
   const at::ArrayRef<Value*> repeats = ListItems(expand->input(1));
   const at::ArrayRef<Value*> shape = ListItems(reshape->input(1));
   if (repeats.size() != 5 || shape.size() != 4) return repeated;
-  for (const size_t kept : {0, 1, 3, 4}) {
+  for (const size_t kept : {0U, 1U, 3U, 4U}) {
     if (!IsInt(repeats[kept], -1)) return repeated;
   }
   if (!IsAtenSize(shape[0], narrow->input(0), 0) || shape[2] != narrow->input(3)) return repeated;
