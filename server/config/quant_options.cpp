@@ -34,8 +34,9 @@ void ApplySites(const Json& value, ServerConfig& config) {
   sites.clear();
   for (const auto& [glob, settings] : value.items()) {
     SiteOverride site{glob, {}};
-    for (const auto& [key, setting] : settings.items()) {
+    for (const auto& [key, value_of_key] : settings.items()) {
       const Option* option = FindOption("quant." + key);
+      const Json setting = value_of_key;
       site.changes.push_back([option, setting](LayerSettings& layer) {
         ServerConfig changed;
         changed.quant.layer = layer;

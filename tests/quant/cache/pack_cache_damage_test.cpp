@@ -87,7 +87,7 @@ TEST_CASE("PackCache under fire: 2000 corruptions are noticed and repaired") {
         for (char& byte : content) byte = any_byte();
         return content;
       },
-      [&] { return other; },
+      [&] { return std::string(other); },
       [&] { return std::string(); },
       [&] {  // another format version
         std::string content = sound;

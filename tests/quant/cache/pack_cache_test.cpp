@@ -142,7 +142,7 @@ TEST_CASE("PackCache: a folder that others could write to is not used at all") {
   CacheFolder folder;
   Serve(*folder.Open(), 1);
   for (const std::string& unsafe : {folder.path(), folder.path() + "/v2"}) {
-    for (const mode_t mode : {0770, 0702}) {
+    for (const mode_t mode : {0770U, 0702U}) {
       folder.warnings.clear();
       REQUIRE(::chmod(unsafe.c_str(), mode) == 0);
       const auto cache = folder.Open();
@@ -297,6 +297,7 @@ TEST_CASE("PackCache: threads that want the same pack build it once") {
   std::atomic<int> builds = 0;
   std::atomic<int> served = 0;
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
       const auto loaded = cache->LoadOrBuild(KeyOf(1), "{}", [&]() -> Result<PackContents> {

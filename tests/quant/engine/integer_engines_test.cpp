@@ -199,6 +199,7 @@ TEST_CASE("fake dequantizes what the portable definition reads") {
 
 TEST_CASE("Smoothing divides activations by what the weight was multiplied with") {
   std::vector<float> smooth;
+  smooth.reserve(320);
   for (int i = 0; i < 320; ++i) smooth.push_back(i % 37 == 5 ? 9.0F : 0.7F);
   LayerSettings settings =
       Settings(8, 128, ActivationMode::kDynamicTokenGroup, RotateIn::kHadamard, 64);
