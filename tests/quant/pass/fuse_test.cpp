@@ -155,6 +155,7 @@ at::Tensor Run(Lowered& lowered, const at::Tensor& x) {
 // "fused of possible" for each fusion.
 std::vector<std::string> Text(const std::vector<FusionCount>& counts) {
   std::vector<std::string> text;
+  text.reserve(counts.size());
   for (const FusionCount& count : counts) {
     text.push_back(std::to_string(count.fused) + " of " + std::to_string(count.possible));
   }
