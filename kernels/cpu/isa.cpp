@@ -74,8 +74,7 @@ IsaChoice ChooseIsa(const char* name) {
     if (!names.empty()) names += ", ";
     names += IsaName(isa);
   }
-  choice.problem = std::string("VLASERVE_ISA is '") + name + "', but this processor runs " + names +
-                   "; using " + std::string(IsaName(choice.isa));
+  choice.problem = std::string("VLASERVE_ISA is '") + name + "', but this processor runs " + names;
   return choice;
 }
 

@@ -4,6 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "kernels/isa.h"
 #include "model/policy/create_policy.h"
 #include "model/policy/runtime.h"
 #include "quant/pass/place_attention.h"
@@ -87,6 +88,9 @@ Status PolicyLoader::ReplaceAttention() {
 }
 
 Result<std::unique_ptr<Policy>> PolicyLoader::Load() {
+  // Whatever the engine: attention has an instruction set too.
+  const kernels::IsaChoice& isa = kernels::CurrentIsa();
+  if (!isa.problem.empty()) return Status(StatusCode::kInvalidArgument, isa.problem);
   VLASERVE_RETURN_IF_ERROR(Quantize());
   VLASERVE_RETURN_IF_ERROR(ReplaceAttention());
   PolicyOptions options = config_.policy;
